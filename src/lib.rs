@@ -1,0 +1,13 @@
+//! proofload replays recorded traffic against a baseline and a candidate deployment, measures
+//! both honestly and judges whether the candidate is worse than tolerated.
+//!
+//! Data flows in one line: `Workload → replay → Run (slots) → compare → Comparison → report`.
+//! Measuring and judging are separate: everything after the run can be done again from its
+//! file. ARCHITECTURE.md has the map.
+
+pub mod clock;
+pub mod compare;
+pub mod histogram;
+pub mod run;
+pub mod units;
+pub mod workload;

@@ -1,0 +1,3 @@
+//! The binary: parses, runs, prints, chooses the exit code; all of it in `cli`.
+
+fn main() {}

@@ -1,0 +1,10 @@
+//! What was measured: outcomes, per-endpoint statistics, slots, and the run file format.
+//! Plain data; nothing here sends, judges or touches a disk.
+
+mod outcome;
+mod slot;
+mod stats;
+
+pub use outcome::{Class, Group};
+pub use slot::{Health, Side, Slot};
+pub use stats::EndpointStats;

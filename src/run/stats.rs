@@ -1,0 +1,101 @@
+//! What one endpoint did in one slot: counts by class, distributions, the conservation law.
+
+use std::collections::BTreeMap;
+
+use super::{Class, Group};
+use crate::histogram::Histogram;
+
+/// Counts and distributions of one endpoint on one side in one slot.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EndpointStats {
+    /// How many requests the schedule held.
+    pub scheduled: u64,
+    /// How they ended; the sum is `scheduled` when the slot is closed.
+    pub classes: BTreeMap<Class, u64>,
+    /// Answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Requests that were sent again after a keep-alive race; each counts once in `classes`.
+    pub retried: u64,
+    /// Bytes of bodies received, as transferred.
+    pub body_bytes: u64,
+    /// Response times of the successes: done − intended.
+    pub response: Histogram,
+    /// Service times of the successes: done − sent.
+    pub service: Histogram,
+    /// Response times of all failures that were sent, together.
+    pub failed: Histogram,
+}
+
+impl EndpointStats {
+    /// The sum over the classes of one group.
+    pub fn group(&self, group: Group) -> u64 {
+        self.classes
+            .iter()
+            .filter(|(class, _)| class.group() == group)
+            .map(|(_, n)| n)
+            .sum()
+    }
+
+    /// Requests that were answered as expected.
+    pub fn ok(&self) -> u64 {
+        self.group(Group::Ok)
+    }
+
+    /// Requests that left the generator.
+    pub fn sent(&self) -> u64 {
+        self.scheduled - self.group(Group::NotSent)
+    }
+
+    /// Failures that count against the target: everything that was sent and did not succeed.
+    pub fn failures(&self) -> u64 {
+        self.group(Group::HttpError) + self.group(Group::TransportError)
+    }
+
+    /// Whether `scheduled = sent + not_sent` and `sent = ok + http_error + transport_error`,
+    /// and the distributions hold exactly the requests that the counts name.
+    pub fn is_conserved(&self) -> bool {
+        self.classes.values().sum::<u64>() == self.scheduled
+            && self.response.count() == self.ok()
+            && self.service.count() == self.ok()
+            && self.failed.count() == self.failures()
+    }
+
+    /// Adds what another worker or slot saw of the same endpoint.
+    pub fn merge(&mut self, other: &Self) {
+        self.scheduled += other.scheduled;
+        for (class, n) in &other.classes {
+            *self.classes.entry(*class).or_default() += n;
+        }
+        for (status, n) in &other.statuses {
+            *self.statuses.entry(*status).or_default() += n;
+        }
+        self.retried += other.retried;
+        self.body_bytes += other.body_bytes;
+        self.response.merge(&other.response);
+        self.service.merge(&other.service);
+        self.failed.merge(&other.failed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_request_breaks_the_law() {
+        let mut stats = EndpointStats {
+            scheduled: 3,
+            ..EndpointStats::default()
+        };
+        stats.classes.insert(Class::Ok, 1);
+        stats.classes.insert(Class::NotSentCap, 1);
+        stats.response.record(10);
+        stats.service.record(10);
+        assert!(!stats.is_conserved());
+        stats.classes.insert(Class::Http5xx, 1);
+        assert!(!stats.is_conserved());
+        stats.failed.record(10);
+        assert!(stats.is_conserved());
+        assert_eq!((stats.sent(), stats.ok(), stats.failures()), (2, 1, 1));
+    }
+}

@@ -1,0 +1,8 @@
+//! What to send, and where: requests as recorded, the workload file, importers, endpoint
+//! templates and redaction. Knows nothing of schedules, sockets or results.
+
+mod request;
+mod target;
+
+pub use request::{Header, Method, Recorded, Request};
+pub use target::{Scheme, Target, TargetError};
