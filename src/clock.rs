@@ -72,11 +72,15 @@ impl Timer {
     ///
     /// # Errors
     /// When the process is out of file descriptors.
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe to call; an OwnedFd upholds what that one asks for"
+    )]
     pub fn new(clock: Clock) -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         Ok(Self {
-            fd: AsyncFd::register_with_interest(fd, Interest::READABLE)?,
+            fd: AsyncFd::with_interest(fd, Interest::READABLE)?,
             clock,
         })
     }
