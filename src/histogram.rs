@@ -41,7 +41,7 @@ pub struct DecodeError(String);
 impl Histogram {
     /// Adds one duration; longer than the range counts as the longest.
     pub fn record(&mut self, ns: u64) {
-        let hdr = self.hdr.get_or_insert_with(empty);
+        let hdr = self.hdr.get_or_insert_with(|| Box::new(empty()));
         hdr.record(ns.min(HIGHEST_NS))
             .expect("an auto-resized histogram takes every value");
     }
@@ -158,10 +158,10 @@ pub struct Read {
     pub width_ns: f64,
 }
 
-fn empty() -> Box<Hdr<u32>> {
+fn empty() -> Hdr<u32> {
     let mut hdr = Hdr::new_with_bounds(LOWEST_NS, 4 * LOWEST_NS, 3).expect("valid bounds");
     hdr.auto(true);
-    Box::new(hdr)
+    hdr
 }
 
 #[cfg(test)]
