@@ -1,0 +1,120 @@
+//! The normal distribution and Student's t, as the tests need them: upper tails, and the
+//! quantiles that belong to them.
+//!
+//! The only file of this module that names statrs. Tails are computed as tails, never as
+//! 1 − cdf, because p-values of 1e-9 occur. Nothing here panics on any number.
+
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+/// p-values are clipped here before they become z (method.md section 5, traps).
+const SMALLEST_P: f64 = 1e-12;
+
+/// The median: the middle value or the mean of the two middle ones; `None` when empty.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}
+
+/// The number of items as a float.
+pub(super) fn size(n: usize) -> f64 {
+    crate::units::count(n as u64)
+}
+
+/// `P(Z ≥ z)` of the standard normal.
+pub fn normal_tail(z: f64) -> f64 {
+    Normal::standard().sf(z)
+}
+
+/// The density of the standard normal.
+pub(super) fn normal_density(z: f64) -> f64 {
+    const SCALE: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 / 2.0;
+    SCALE * (-0.5 * z * z).exp()
+}
+
+/// The z whose upper tail is `p`; `p` is clipped to `[1e-12, 1 − 1e-12]`, and not-a-number is
+/// taken as no evidence at all.
+pub fn normal_critical(p: f64) -> f64 {
+    let p = if p.is_nan() { 1.0 } else { p };
+    -Normal::standard().inverse_cdf(p.clamp(SMALLEST_P, 1.0 - SMALLEST_P))
+}
+
+/// `P(T ≥ t)` of Student's t with so many degrees of freedom (at least 1); 1 for
+/// not-a-number.
+pub fn t_tail(t: f64, freedom: f64) -> f64 {
+    if t.is_nan() {
+        return 1.0;
+    }
+    student(freedom).sf(t)
+}
+
+/// The t whose upper tail is `p`, by bisection on the tail; `p` in (0, 0.5].
+pub fn t_critical(p: f64, freedom: f64) -> f64 {
+    let student = student(freedom);
+    let p = p.clamp(SMALLEST_P, 0.5);
+    let (mut low, mut high) = (0.0, 1.0);
+    while student.sf(high) > p && high < 1e12 {
+        (low, high) = (high, 2.0 * high);
+    }
+    // 60 halvings leave less than a rounding error of the bracket.
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if student.sf(middle) > p {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    f64::midpoint(low, high)
+}
+
+fn student(freedom: f64) -> StudentsT {
+    // `max` also turns not-a-number into 1.
+    StudentsT::new(0.0, 1.0, freedom.max(1.0)).expect("at least one degree of freedom")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_35_t_quantiles() {
+        let expected = [
+            (7.0, 1.89458),
+            (9.0, 1.83311),
+            (11.0, 1.79588),
+            (15.0, 1.75305),
+            (19.0, 1.72913),
+            (23.0, 1.71387),
+            (39.0, 1.68488),
+        ];
+        for (freedom, t) in expected {
+            assert!((t_critical(0.05, freedom) - t).abs() < 5e-6, "{freedom}");
+        }
+    }
+
+    #[test]
+    fn tails_and_quantiles_are_inverse_and_take_anything() {
+        for p in [1e-9, 1e-4, 0.05, 0.5] {
+            assert!((normal_tail(normal_critical(p)) / p - 1.0).abs() < 1e-6);
+            assert!((t_tail(t_critical(p, 9.0), 9.0) / p - 1.0).abs() < 1e-6);
+        }
+        assert!((normal_density(0.0) - 0.398_942_28).abs() < 1e-8);
+        for wild in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0] {
+            assert!(normal_critical(wild).is_finite());
+            assert!((0.0..=1.0).contains(&t_tail(wild, wild)));
+            assert!(t_critical(wild, 3.0).is_finite() || wild.is_nan());
+        }
+    }
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+}
