@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn row_28_guenthers_approximation() {
-        assert!((guenther(0.05, 0.9, 0.5) - 35.608_180_648).abs() < 1e-6);
+        assert!((guenther(0.05, 0.9, 0.5) - 35.608_2).abs() < 5e-5);
         // The exact number of rounds is 35.6527; the approximation is meant to be this close.
         assert!((guenther(0.05, 0.9, 0.5) / 35.652_7 - 1.0).abs() < 2e-3);
         assert!((guenther(0.05, 0.9, 1.0) / 10.081_1 - 1.0).abs() < 2e-2);

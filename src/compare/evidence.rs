@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use super::{Metric, Policy, distribution::size, proportion::Failures};
+use super::{Metric, Policy, proportion::Failures};
 use crate::{
     histogram::{Histogram, Read},
     run::{Class, EndpointStats, Group, Side, Slot},
@@ -280,9 +280,4 @@ pub(super) fn share(
         rounds.iter().map(|round| round.side(side).sum(of)).sum()
     };
     count(sum(part)) / count(sum(whole)).max(1.0)
-}
-
-/// The mean of a figure over rounds; 0 without rounds.
-pub(super) fn mean(rounds: &[&RoundEvidence], of: impl Fn(&RoundEvidence) -> f64) -> f64 {
-    rounds.iter().map(|round| of(round)).sum::<f64>() / size(rounds.len().max(1))
 }

@@ -21,7 +21,7 @@ pub fn simes(p: &[f64]) -> f64 {
 /// Weights say how alpha is shared (they need not sum to 1; one that is missing, zero or
 /// negative counts as the smallest positive number). Equal weights are the classical method.
 pub fn holm(p: &[f64], weights: &[f64]) -> Vec<f64> {
-    let weight = |i: usize| weights.get(i).map_or(f64::MIN_POSITIVE, positive);
+    let weight = |i: usize| weights.get(i).map_or(0.0, |w| *w).max(f64::MIN_POSITIVE);
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| (p[a] / weight(a)).total_cmp(&(p[b] / weight(b))));
     // Summed from the back, so that the last hypothesis is left with exactly its own weight.
@@ -38,10 +38,6 @@ pub fn holm(p: &[f64], weights: &[f64]) -> Vec<f64> {
         adjusted[i] = largest;
     }
     adjusted
-}
-
-fn positive(weight: &f64) -> f64 {
-    weight.max(f64::MIN_POSITIVE)
 }
 
 /// Which metrics of which endpoints fall at alpha. `family` holds the sequential p-values by

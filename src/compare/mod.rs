@@ -1,21 +1,35 @@
 //! Judging: rounds in, a comparison with a verdict out. Pure: no file, no clock, no chance,
 //! and it cannot fail; what cannot be judged is listed with its reason.
 //!
-//! The method is `docs/method.md`; formulas are cited beside the code.
+//! The method is `docs/method.md`; formulas are cited beside the code. The way through:
+//! `evidence` reads slots, `validity` drops rounds, `track` makes a series of each metric,
+//! `paired` and `proportion` test it, `sequence` goes through the looks that `spending` pays
+//! for and the `family` shares, `judge` gives the verdict.
 
+mod causes;
+mod change;
 mod comparison;
 pub mod detectable;
 pub mod distribution;
 pub mod evidence;
 pub mod family;
+mod judge;
 mod metric;
 pub mod paired;
+mod planning;
 mod policy;
 pub mod proportion;
+pub mod sequence;
 pub mod spending;
+mod track;
+mod validity;
 
 pub use comparison::{Change, Comparison, Interval, Reason, RoundsUsed, Status, Verdict, Warning};
 pub use evidence::RoundEvidence;
+pub use judge::judge;
 pub use metric::Metric;
+pub use planning::{can_show_errors, clean_requests_needed, is_judgeable, minimum_requests};
 pub use policy::{Design, Margin, MarginRule, Margins, Policy, PolicyError};
 pub use spending::Boundaries;
+
+pub use validity::most_rounds;

@@ -166,20 +166,21 @@ pub fn score(candidate: Failures, baseline: Failures, difference: f64) -> f64 {
     }
 }
 
-/// The most likely candidate rate when the difference is given: the root of a cubic by the
-/// cosine form (Farrington and Manning 1990, appendix). `ratio` is baseline to candidate size.
+/// The most likely candidate rate when the difference is given: the root of the cubic
+/// `Σ k_i x^i` by the cosine form (Farrington and Manning 1990, appendix). `ratio` is the size
+/// of the baseline in units of the candidate's.
 fn constrained(p1: f64, p0: f64, ratio: f64, delta: f64) -> f64 {
-    let a = 1.0 + ratio;
-    let b = -(1.0 + ratio + p1 + ratio * p0 + delta * (ratio + 2.0));
-    let c = delta * delta + delta * (2.0 * p1 + ratio + 1.0) + p1 + ratio * p0;
-    let d = -p1 * delta * (1.0 + delta);
-    let shift = b / (3.0 * a);
-    let v = shift.powi(3) - b * c / (6.0 * a * a) + d / (2.0 * a);
-    let u = (shift * shift - c / (3.0 * a)).max(0.0).sqrt();
-    let u = if v < 0.0 { -u } else { u };
-    let u = if u == 0.0 { 1e-12 } else { u };
-    let angle = (std::f64::consts::PI + (v / u.powi(3)).clamp(-1.0, 1.0).acos()) / 3.0;
-    2.0 * u * angle.cos() - shift
+    let k3 = 1.0 + ratio;
+    let k2 = -(1.0 + ratio + p1 + ratio * p0 + delta * (ratio + 2.0));
+    let k1 = delta * delta + delta * (2.0 * p1 + ratio + 1.0) + p1 + ratio * p0;
+    let k0 = -p1 * delta * (1.0 + delta);
+    let shift = k2 / (3.0 * k3);
+    let twist = shift.powi(3) - k2 * k1 / (6.0 * k3 * k3) + k0 / (2.0 * k3);
+    let radius = (shift * shift - k1 / (3.0 * k3)).max(0.0).sqrt().max(1e-12);
+    let radius = radius.copysign(twist);
+    let turn = (twist / radius.powi(3)).clamp(-1.0, 1.0);
+    let angle = (std::f64::consts::PI + turn.acos()) / 3.0;
+    2.0 * radius * angle.cos() - shift
 }
 
 /// How many requests a side without any failure must answer to show a tolerance when the

@@ -1,7 +1,7 @@
 //! What each look at the evidence costs: group-sequential boundaries under alpha spending.
 //!
-//! Hwang, Shih and DeCani 1990 with γ = −2 says how much of alpha may be spent by each look;
-//! the recursive integration of Armitage, McPherson and Rowe 1969 turns that into critical
+//! Hwang, Shih and `DeCani` 1990 with γ = −2 says how much of alpha may be spent by each look;
+//! the recursive integration of Armitage, `McPherson` and Rowe 1969 turns that into critical
 //! values (method.md 2.5). The integrals use Gauss-Legendre nodes: the integrand is smooth up
 //! to the boundary, where an equidistant rule would need eight times the points. Not here: what
 //! is tested, and with which statistic.
@@ -149,9 +149,12 @@ impl Integral {
             } else {
                 boundary(&paths, step, share, time.sqrt())
             };
-            let density = |s: f64| match paths.is_empty() {
-                true => normal_density(s / step) / step,
-                false => arriving(&paths, step, s),
+            let density = |s: f64| {
+                if paths.is_empty() {
+                    normal_density(s / step) / step
+                } else {
+                    arriving(&paths, step, s)
+                }
             };
             let (low, high) = (-LOWEST_SD * time.sqrt(), z * time.sqrt());
             let half = (high - low) / 2.0;

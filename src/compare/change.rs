@@ -1,0 +1,167 @@
+//! From the estimate and the decision of one metric to what is shown of it: status, reason,
+//! interval, and what the rounds could have detected (method.md 2.7).
+
+use super::{
+    Boundaries, Change, Design, Interval, Metric, Policy, Reason, Status,
+    detectable::{detectable, rounds_needed},
+    distribution::normal_tail,
+    paired::{hodges_lehmann, is_bursty},
+    sequence::{Decision, Outcome},
+    track::{Estimate, Track},
+};
+
+/// What all changes of one comparison share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame<'a> {
+    pub(super) design: &'a Design,
+    pub(super) policy: &'a Policy,
+    pub(super) boundaries: &'a Boundaries,
+    /// Valid rounds so far.
+    pub(super) valid: usize,
+    /// Looks reached so far.
+    pub(super) reached: usize,
+}
+
+impl Frame<'_> {
+    /// The rounds that belong to a look (from 0).
+    pub(super) fn rounds_at(&self, look: usize) -> usize {
+        self.boundaries.looks()[look] as usize
+    }
+}
+
+/// The family that a metric belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Membership {
+    /// Whether it decides the verdict.
+    pub(super) gate: bool,
+    /// Alpha shared by all metrics of the family, for what could have been detected.
+    pub(super) alpha: f64,
+}
+
+/// The change of a metric that was judged.
+pub(super) fn judged(
+    frame: &Frame,
+    track: &Track,
+    outcome: Outcome,
+    membership: Membership,
+) -> Change {
+    let mut change = unjudged(frame, &track.endpoint, track.metric, membership.gate);
+    let series = track.series();
+    let to_scale = |value: f64| on_scale(track.metric, value);
+    change.status = Status::Inconclusive;
+    change.reason = Reason::Noise;
+    change.p_regressed = (frame.reached > 0).then_some(outcome.p_regressed);
+    change.p_pass = (frame.reached > 0).then_some(outcome.p_pass);
+    change.hodges_lehmann = hodges_lehmann(&series).map(to_scale);
+    change.bursty = is_bursty(&series);
+    change.series = series;
+    // A decided metric is shown as it was when it was decided.
+    let look = outcome.decision.look().or(frame.reached.checked_sub(1));
+    let rounds = look.map_or(frame.valid, |look| frame.rounds_at(look));
+    let Some(estimate) = track.after(rounds, frame.policy) else {
+        return change;
+    };
+    let critical = frame
+        .boundaries
+        .critical(look.unwrap_or(0), frame.policy.alpha);
+    let interval = estimate.interval(normal_tail(critical));
+    (change.status, change.reason) = status(frame, outcome.decision, &estimate, interval);
+    change.change = Some(Interval {
+        estimate: to_scale(interval.estimate),
+        lower: to_scale(interval.lower),
+        upper: to_scale(interval.upper),
+    });
+    change.tolerance = to_scale(estimate.tolerance);
+    change.minimum_effect = to_scale(estimate.effect);
+    change.baseline = Some(estimate.levels[0]);
+    change.candidate = Some(estimate.levels[1]);
+    change.rounds = u32::try_from(estimate.rounds()).unwrap_or(u32::MAX);
+    change.sigma = Some(estimate.sigma());
+    change.autocorrelation = estimate.autocorrelation();
+    let found = detectable(
+        estimate.rounds(),
+        membership.alpha,
+        estimate.effect,
+        estimate.sigma(),
+    );
+    change.detectable = Some(to_scale(found));
+    change
+}
+
+fn status(
+    frame: &Frame,
+    decision: Decision,
+    estimate: &Estimate,
+    interval: Interval,
+) -> (Status, Reason) {
+    let naive = || estimate.interval(frame.policy.alpha);
+    match decision {
+        Decision::Regressed(_) if interval.lower > estimate.tolerance => {
+            (Status::Regressed, Reason::BeyondTolerance)
+        }
+        Decision::Regressed(_) => (Status::Regressed, Reason::Slower),
+        Decision::Pass(_) if interval.upper < 0.0 => (Status::Pass, Reason::Improved),
+        Decision::Pass(_) if naive().lower > 0.0 => (Status::Pass, Reason::SlowerWithinTolerance),
+        Decision::Pass(_) => (Status::Pass, Reason::Ok),
+        Decision::Open if estimate.is_dependent() => (Status::Invalid, Reason::Dependent),
+        Decision::Open => (Status::Inconclusive, Reason::Noise),
+    }
+}
+
+/// A change of which nothing is known: too few requests by the plan, or a round without a
+/// figure.
+pub(super) fn unjudged(frame: &Frame, endpoint: &str, metric: Metric, gate: bool) -> Change {
+    let requests = frame.design.expected.get(endpoint).copied();
+    let policy = frame.policy;
+    Change {
+        endpoint: endpoint.to_owned(),
+        metric,
+        gate,
+        status: Status::NotJudged,
+        reason: if gate {
+            Reason::Missing
+        } else {
+            Reason::TooFewRequests
+        },
+        change: None,
+        tolerance: policy.tolerance.of(endpoint, metric).relative,
+        minimum_effect: policy.minimum_effect.of(endpoint, metric).relative,
+        baseline: None,
+        candidate: None,
+        rounds: 0,
+        requests_per_round: requests.unwrap_or(0.0),
+        sigma: None,
+        detectable: None,
+        p_regressed: None,
+        p_pass: None,
+        autocorrelation: None,
+        hodges_lehmann: None,
+        bursty: false,
+        series: Vec::new(),
+    }
+}
+
+/// A log ratio as a relative change; a difference of rates as it is.
+fn on_scale(metric: Metric, value: f64) -> f64 {
+    match metric {
+        Metric::ErrorRate => value,
+        // Few wild rounds can have bounds of any size; files need numbers.
+        _ => value.clamp(-50.0, 50.0).exp_m1(),
+    }
+}
+
+/// About how many rounds more would decide an open metric, whichever way is nearer.
+pub(super) fn more_rounds(frame: &Frame, track: &Track, membership: Membership) -> Option<u32> {
+    let rounds = frame.rounds_at(frame.reached.checked_sub(1)?);
+    let estimate = track.after(rounds, frame.policy)?;
+    let centre = estimate.interval(0.5).estimate;
+    let pass = (estimate.tolerance - centre) / estimate.sigma();
+    let regressed = (centre - estimate.effect) / estimate.sigma();
+    let needed = [
+        rounds_needed(frame.policy.alpha, pass),
+        rounds_needed(membership.alpha, regressed),
+    ];
+    let least = needed.into_iter().flatten().min()?;
+    let done = u32::try_from(rounds).unwrap_or(u32::MAX);
+    Some(least.saturating_sub(done).max(2))
+}

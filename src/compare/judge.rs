@@ -1,0 +1,297 @@
+//! The verdict: rounds in, comparison out (method.md 2.7, DESIGN sections 5 and 6).
+//!
+//! All looks are recomputed from the valid rounds each time, so that the same rounds always
+//! give the same answer, during the run or years later from its file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Boundaries, Change, Comparison, Design, Metric, Policy, Reason, RoundEvidence, Status, Verdict,
+    Warning, causes,
+    change::{Frame, Membership, judged, unjudged},
+    evidence::endpoints,
+    paired::welch,
+    planning::is_planned,
+    sequence::{Decision, Family, Outcome},
+    track::Track,
+    validity::{Validity, examine, most_rounds},
+};
+
+/// PASS needs endpoints with a judged latency to carry this share of the requests.
+const COVERAGE: f64 = 0.8;
+/// A difference between the two orders of slots is worth a warning from this t.
+const ORDER_T: f64 = 3.5;
+
+/// Judges all rounds measured so far. Cannot fail; looks that are not reached yet are not
+/// used.
+pub fn judge(
+    design: &Design,
+    policy: &Policy,
+    boundaries: &Boundaries,
+    rounds: &[RoundEvidence],
+) -> Comparison {
+    let validity = examine(design, policy, rounds);
+    let valid = validity.valid.len();
+    let reached = boundaries.looks().partition_point(|n| *n as usize <= valid);
+    let frame = Frame {
+        design,
+        policy,
+        boundaries,
+        valid,
+        reached,
+    };
+    let names: BTreeSet<&str> = design.expected.keys().map(String::as_str).collect();
+    let names: Vec<&str> = names.union(&endpoints(rounds)).copied().collect();
+    let gate = Judged::of(&frame, &validity.valid, &names, true);
+    let shown = Judged::of(&frame, &validity.valid, &names, false);
+    let order = order_warnings(&frame, &validity.valid, &gate);
+    let mut changes = gate.changes(&frame);
+    changes.extend(shown.changes(&frame));
+    block_by_errors(&mut changes);
+    if validity.is_unavailable {
+        mark_unavailable(&mut changes);
+    }
+    let coverage = coverage(design, &changes);
+    let verdict = verdict(&validity, &changes, coverage);
+    let causes = match verdict {
+        Verdict::Invalid if !validity.causes.is_empty() => validity.causes.clone(),
+        Verdict::Invalid | Verdict::Inconclusive => {
+            causes::list(&frame, &gate, &changes, coverage < COVERAGE)
+        }
+        Verdict::Pass | Verdict::Regressed => Vec::new(),
+    };
+    changes.sort_by(worst_first);
+    Comparison {
+        verdict,
+        causes,
+        decided: is_decided(&frame, &validity, &gate),
+        changes,
+        coverage,
+        warnings: validity.warnings.into_iter().chain(order).collect(),
+        rounds: validity.rounds,
+    }
+}
+
+/// One family, decided: its tracks and outcomes by endpoint, and what could not be read.
+pub(super) struct Judged {
+    gate: bool,
+    pub(super) alpha: f64,
+    pub(super) tracks: Vec<Vec<Track>>,
+    pub(super) outcomes: Vec<Vec<Outcome>>,
+    /// Endpoint, metric, and why there is no track.
+    left_out: Vec<(String, Metric, Reason)>,
+}
+
+impl Judged {
+    fn of(frame: &Frame, rounds: &[&RoundEvidence], names: &[&str], gate: bool) -> Self {
+        let mut left_out = Vec::new();
+        let mut tracks = Vec::new();
+        let metrics = Metric::ALL
+            .into_iter()
+            .filter(|metric| Metric::GATE.contains(metric) == gate);
+        for name in names {
+            let mut own = Vec::new();
+            for metric in metrics.clone() {
+                let reason = match Track::of(name, metric, rounds) {
+                    _ if !is_planned(frame.design, name, metric) => Reason::TooFewRequests,
+                    None => Reason::Missing,
+                    Some(track) => {
+                        own.push(track);
+                        continue;
+                    }
+                };
+                left_out.push(((*name).to_owned(), metric, reason));
+            }
+            if !own.is_empty() {
+                tracks.push(own);
+            }
+        }
+        let score = |track: &Track| {
+            let looks = 0..frame.reached;
+            let at = |look| track.after(frame.rounds_at(look), frame.policy);
+            let none = super::sequence::Scores::NONE;
+            looks
+                .map(|look| at(look).map_or(none, |estimate| estimate.scores()))
+                .collect()
+        };
+        let scores: Vec<Vec<Vec<_>>> = tracks
+            .iter()
+            .map(|own: &Vec<Track>| own.iter().map(score).collect())
+            .collect();
+        let family = Family {
+            boundaries: frame.boundaries,
+            alpha: frame.policy.alpha,
+            weights: &vec![1.0; tracks.len()],
+        };
+        let outcomes = family.decide(&scores);
+        let size = tracks.iter().flatten().count().max(1);
+        let alpha = frame.policy.alpha / super::distribution::size(size);
+        Self {
+            gate,
+            alpha,
+            tracks,
+            outcomes,
+            left_out,
+        }
+    }
+
+    pub(super) fn membership(&self) -> Membership {
+        Membership {
+            gate: self.gate,
+            alpha: self.alpha,
+        }
+    }
+
+    /// Every track with its outcome.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&Track, Outcome)> {
+        let outcomes = self.outcomes.iter().flatten().copied();
+        self.tracks.iter().flatten().zip(outcomes)
+    }
+
+    fn changes(&self, frame: &Frame) -> Vec<Change> {
+        let found = self
+            .each()
+            .map(|(track, outcome)| judged(frame, track, outcome, self.membership()));
+        let rest = self.left_out.iter().map(|(endpoint, metric, reason)| {
+            // Too few requests were known before the run: such a metric never was in the gate.
+            let gate = self.gate && *reason == Reason::Missing;
+            let change = unjudged(frame, endpoint, *metric, gate);
+            Change {
+                reason: *reason,
+                ..change
+            }
+        });
+        found.chain(rest).collect()
+    }
+}
+
+/// No latency passes, and none is called improved, where the errors do not pass.
+fn block_by_errors(changes: &mut [Change]) {
+    let sound: BTreeSet<String> = changes
+        .iter()
+        .filter(|change| change.metric == Metric::ErrorRate && change.status == Status::Pass)
+        .map(|change| change.endpoint.clone())
+        .collect();
+    for change in changes {
+        let passes = change.metric != Metric::ErrorRate && change.status == Status::Pass;
+        if passes && !sound.contains(&change.endpoint) {
+            change.status = Status::Inconclusive;
+            change.reason = Reason::BlockedByErrors;
+        }
+    }
+}
+
+fn mark_unavailable(changes: &mut [Change]) {
+    let errors = changes
+        .iter_mut()
+        .filter(|change| change.gate && change.metric == Metric::ErrorRate);
+    for change in errors {
+        change.status = Status::Regressed;
+        change.reason = Reason::Unavailable;
+    }
+}
+
+/// The share of the planned requests that belongs to endpoints whose median was judged.
+fn coverage(design: &Design, changes: &[Change]) -> f64 {
+    let is_judged =
+        |change: &&Change| change.metric == Metric::P50 && change.status != Status::NotJudged;
+    let judged = changes.iter().filter(is_judged);
+    let covered: f64 = judged.map(|change| change.requests_per_round).sum();
+    let total: f64 = design.expected.values().sum();
+    if total > 0.0 {
+        (covered / total).clamp(0.0, 1.0)
+    } else {
+        0.0
+    }
+}
+
+/// The answer for the whole; the order of the lines is the order of precedence.
+fn verdict(validity: &Validity, changes: &[Change], coverage: f64) -> Verdict {
+    let gate = || changes.iter().filter(|change| change.gate);
+    let any = |status| gate().any(|change| change.status == status);
+    if validity.is_unavailable {
+        Verdict::Regressed
+    } else if !validity.causes.is_empty() {
+        Verdict::Invalid
+    } else if any(Status::Regressed) {
+        Verdict::Regressed
+    } else if any(Status::Invalid) {
+        Verdict::Invalid
+    } else if coverage >= COVERAGE && gate().all(|change| change.status == Status::Pass) {
+        Verdict::Pass
+    } else {
+        Verdict::Inconclusive
+    }
+}
+
+/// Whether the run may stop: nothing is open, or something regressed and one more look has
+/// named what else is bad, or there is nothing more to learn.
+fn is_decided(frame: &Frame, validity: &Validity, gate: &Judged) -> bool {
+    if validity.is_unavailable || validity.is_hopeless {
+        return true;
+    }
+    if validity.rounds.measured >= most_rounds(frame.design) {
+        return true;
+    }
+    let regressed = |decision| match decision {
+        Decision::Regressed(look) => Some(look),
+        Decision::Open | Decision::Pass(_) => None,
+    };
+    let decisions = || gate.each().map(|(_, outcome)| outcome.decision);
+    let confirmed = decisions()
+        .filter_map(regressed)
+        .any(|look| frame.reached > look + 1);
+    let spent = frame.reached == frame.boundaries.looks().len();
+    let settled = decisions().all(|decision| decision != Decision::Open);
+    // A comparison that is INVALID as it stands may still recover by more rounds.
+    validity.causes.is_empty() && (confirmed || spent || settled)
+}
+
+/// Whether rounds that began with the baseline differ from those that began with the
+/// candidate; both are equally likely, so this warns and does not judge (method.md 2.10).
+fn order_warnings(frame: &Frame, rounds: &[&RoundEvidence], gate: &Judged) -> Vec<Warning> {
+    if frame.design.simultaneous {
+        return Vec::new();
+    }
+    let first: BTreeMap<u32, bool> = rounds
+        .iter()
+        .map(|round| (round.round, round.baseline_first))
+        .collect();
+    let warning = |(track, _): (&Track, Outcome)| {
+        let began = |with: bool| track.series_where(|round| first.get(&round) == Some(&with));
+        let t = welch(&began(true), &began(false))?;
+        (t.abs() > ORDER_T).then(|| Warning {
+            code: "order_effect".to_owned(),
+            text: format!(
+                "{} {}: the result depends on which side goes first (t = {t:.1}); both orders \
+                 are used equally, so the verdict stands, but the slots influence each other",
+                track.endpoint,
+                track.metric.name()
+            ),
+        })
+    };
+    gate.each().filter_map(warning).collect()
+}
+
+/// Gate metrics first, the worst first; ties in the order of names.
+fn worst_first(a: &Change, b: &Change) -> std::cmp::Ordering {
+    let rank = |change: &Change| match change.status {
+        Status::Regressed => 0,
+        Status::Invalid => 1,
+        Status::Inconclusive => 2,
+        Status::Pass => 3,
+        Status::NotJudged => 4,
+    };
+    // In units of the tolerance, so that errors and times can stand in one order.
+    let size = |change: &Change| {
+        let interval = change.change?;
+        Some(interval.estimate / change.tolerance.max(f64::MIN_POSITIVE))
+    };
+    let largest = |change: &Change| size(change).unwrap_or(f64::NEG_INFINITY);
+    b.gate
+        .cmp(&a.gate)
+        .then(rank(a).cmp(&rank(b)))
+        .then(largest(b).total_cmp(&largest(a)))
+        .then_with(|| a.endpoint.cmp(&b.endpoint))
+        .then(a.metric.cmp(&b.metric))
+}
