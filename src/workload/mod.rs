@@ -1,6 +1,7 @@
 //! What to send, and where: requests as recorded, the workload file, importers, endpoint
 //! templates and redaction. Knows nothing of schedules, sockets or results.
 
+pub mod endpoint;
 mod request;
 mod target;
 
