@@ -230,7 +230,10 @@ mod tests {
             ("/static/jquery-3.7.1.min.js", "/static/jquery-3.7.1.min.js"),
             ("/img/1234.png", "/img/{id}.png"),
             ("/t/dGhpc0lz4QSB2ZXJ5IGxvbmc1dG9rZW4", "/t/{token}"),
-            ("/how-to-load-test-your-service", "/how-to-load-test-your-service"),
+            (
+                "/how-to-load-test-your-service",
+                "/how-to-load-test-your-service",
+            ),
             ("/cart;jsessionid=AB12/items", "/cart/items"),
             ("/users/{id}", "/users/{id}"),
             ("//evil/x", "//evil/x"),
