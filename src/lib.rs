@@ -9,5 +9,6 @@ pub mod clock;
 pub mod compare;
 pub mod histogram;
 pub mod run;
+pub mod text;
 pub mod units;
 pub mod workload;

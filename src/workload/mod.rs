@@ -1,8 +1,22 @@
 //! What to send, and where: requests as recorded, the workload file, importers, endpoint
 //! templates and redaction. Knows nothing of schedules, sockets or results.
 
+pub mod clean;
+pub mod endpoint;
+mod file;
+pub mod headers;
+mod line;
+pub mod redact;
 mod request;
+mod single;
+mod summary;
 mod target;
+mod write;
 
+pub use file::{Requests, Workload, WorkloadError};
+pub use line::LineFault;
 pub use request::{Header, Method, Recorded, Request};
+pub use single::{SingleError, parse_request};
+pub use summary::{Origin, Summary, VERSION};
 pub use target::{Scheme, Target, TargetError};
+pub use write::{WriteError, is_compressed, write_workload};

@@ -1,0 +1,199 @@
+//! From a recorded request to one that may be stored and replayed.
+//!
+//! The one gate that every importer and the recorder pass: header rules, redaction, endpoint.
+//! What goes through leaves counts behind, and what cannot go through a reason without values.
+
+use std::{collections::BTreeMap, io};
+
+use url::Url;
+
+use super::{
+    Request,
+    endpoint::{Limiter, endpoint},
+    headers::{self, CONDITIONAL, CREDENTIALS},
+    line,
+    redact::{Kind, Redactor},
+};
+
+/// Cleans recorded requests one after the other and counts what it did.
+#[derive(Debug)]
+pub struct Cleaner {
+    redactor: Redactor,
+    limiter: Limiter,
+    dropped: BTreeMap<String, u64>,
+    with_credentials: u64,
+}
+
+impl Cleaner {
+    /// A cleaner with a fresh random key for its pseudonyms.
+    ///
+    /// # Errors
+    /// When the system's random source cannot be read.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self::with_redactor(Redactor::new()?))
+    }
+
+    /// A cleaner with a given redactor.
+    pub fn with_redactor(redactor: Redactor) -> Self {
+        Self {
+            redactor,
+            limiter: Limiter::default(),
+            dropped: BTreeMap::new(),
+            with_credentials: 0,
+        }
+    }
+
+    /// Header fields left out so far, as `rule: name` with how often.
+    pub fn dropped_headers(&self) -> &BTreeMap<String, u64> {
+        &self.dropped
+    }
+
+    /// Values replaced so far, by kind.
+    pub fn redacted(&self) -> &BTreeMap<Kind, u64> {
+        self.redactor.counts()
+    }
+
+    /// How many requests carried a credential header.
+    pub fn with_credentials(&self) -> u64 {
+        self.with_credentials
+    }
+
+    /// The request without what must not be stored or replayed; its endpoint is derived.
+    ///
+    /// # Errors
+    /// The reason why it cannot be cleaned, without any recorded value.
+    pub fn clean(&mut self, raw: Request, recorded_host: &str) -> Result<Request, &'static str> {
+        let is_encoded = |(name, value): &(String, String)| {
+            name.eq_ignore_ascii_case("content-encoding") && value.trim() != "identity"
+        };
+        if !raw.body.is_empty() && raw.headers.iter().any(is_encoded) {
+            return Err("its body is compressed, so secrets in it cannot be found");
+        }
+        let sorted = headers::sort(raw.headers, recorded_host);
+        let had = |rule| sorted.dropped.iter().any(|(dropped, _)| *dropped == rule);
+        let status = expected(raw.expect_status, had(CONDITIONAL));
+        let without_body = raw.expect_status == Some(304);
+        let had_credentials = had(CREDENTIALS);
+        let content_type = sorted
+            .kept
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+            .map_or(String::new(), |(_, value)| value.clone());
+        let path = self.redactor.path(&raw.path);
+        let mut request = Request {
+            endpoint: endpoint(&raw.method, &path),
+            body: self.redactor.body(&content_type, raw.body),
+            expect_status: status,
+            path,
+            headers: Vec::with_capacity(sorted.kept.len()),
+            ..raw
+        };
+        for (name, value) in sorted.kept {
+            let value = self.redactor.header(&name, value);
+            request.headers.push((name, value));
+        }
+        if without_body {
+            request.recorded.size_bytes = None;
+        }
+        line::check(&request).map_err(|_| "its path or a header cannot be sent over HTTP")?;
+        request.endpoint = self.limiter.admit(request.endpoint);
+        for (rule, name) in sorted.dropped {
+            *self.dropped.entry(format!("{rule}: {name}")).or_default() += 1;
+        }
+        self.with_credentials += u64::from(had_credentials);
+        Ok(request)
+    }
+}
+
+/// Without its condition, the answer to a request is no longer 304 but the whole thing, and
+/// nothing is known of what stands for a 412.
+fn expected(status: Option<u16>, was_conditional: bool) -> Option<u16> {
+    match status {
+        Some(304) if was_conditional => Some(200),
+        Some(412) if was_conditional => None,
+        other => other.filter(|status| (200..=599).contains(status)),
+    }
+}
+
+/// Host and explicit port of a URL, in lower case; `None` when it names no host.
+pub(super) fn authority(url: &Url) -> Option<String> {
+    let host = url.host_str()?.to_ascii_lowercase();
+    Some(match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::{Method, Recorded};
+
+    fn raw(headers: &[(&str, &str)]) -> Request {
+        Request {
+            offset_ns: 0,
+            session: "s1".into(),
+            method: Method::get(),
+            path: "/users/7?token=hunter2x".into(),
+            headers: headers
+                .iter()
+                .map(|(n, v)| ((*n).into(), (*v).into()))
+                .collect(),
+            body: Vec::new(),
+            expect_status: Some(200),
+            endpoint: String::new(),
+            recorded: Recorded::default(),
+        }
+    }
+
+    fn cleaner() -> Cleaner {
+        Cleaner::with_redactor(Redactor::with_key([1; 32]))
+    }
+
+    #[test]
+    fn a_clean_request_has_no_secret_and_an_endpoint() {
+        let mut cleaner = cleaner();
+        let headers = [("Cookie", "sid=hunter2x"), ("Accept", "*/*"), ("Host", "h")];
+        let request = cleaner.clean(raw(&headers), "h").unwrap();
+        assert_eq!(request.endpoint, "GET /users/{id}");
+        assert_eq!(request.headers, [("Accept".to_owned(), "*/*".to_owned())]);
+        assert!(!format!("{request:?}").contains("hunter2x"));
+        assert_eq!(cleaner.with_credentials(), 1);
+        assert_eq!(cleaner.dropped_headers()["credentials: cookie"], 1);
+        assert_eq!(cleaner.redacted()[&Kind::Field], 1);
+    }
+
+    #[test]
+    fn a_stripped_condition_changes_what_is_expected() {
+        for (name, status, expected) in [
+            ("If-None-Match", 304, Some(200)),
+            ("Accept", 304, Some(304)),
+            ("If-Match", 412, None),
+            ("If-None-Match", 200, Some(200)),
+            ("Accept", 99, None),
+        ] {
+            let mut request = raw(&[(name, "x")]);
+            request.expect_status = Some(status);
+            request.recorded.size_bytes = Some(5);
+            let request = cleaner().clean(request, "h").unwrap();
+            assert_eq!(request.expect_status, expected, "{name} {status}");
+            assert_eq!(request.recorded.size_bytes.is_none(), status == 304);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_looked_into_is_left_out() {
+        let mut request = raw(&[("Content-Encoding", "gzip")]);
+        request.body = vec![31, 139, 8];
+        assert!(
+            cleaner()
+                .clean(request, "h")
+                .unwrap_err()
+                .contains("compressed")
+        );
+        let mut request = raw(&[]);
+        request.path = "/a\r\nX-Injected: 1".into();
+        let reason = cleaner().clean(request, "h").unwrap_err();
+        assert!(!reason.contains("Injected"), "{reason}");
+    }
+}

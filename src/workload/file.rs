@@ -1,0 +1,386 @@
+//! Workload files: opened, checked and read as a stream.
+//!
+//! A file is never held in memory; each repetition of a workload reads it again. Small files
+//! are checked line by line before anything is sent; of large ones with a complete header
+//! the header is believed, and the lines are checked when they are read.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Cursor, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    LineFault, Request,
+    endpoint::Limiter,
+    line::{self, LONGEST_LINE},
+    summary::{FileHeader, First, Origin, Summary, Tally, VERSION},
+    write::{is_compressed, limited, summarise},
+};
+use crate::text::printable;
+
+/// Files up to this size are read once as a whole before they are used.
+const SCANNED_WHOLE: u64 = 64 << 20;
+
+/// Why a workload cannot be used; each message names the file, the cause and the next step.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkloadError {
+    /// The file cannot be opened or read.
+    #[error("cannot read {name}: {cause}; {hint}")]
+    Read {
+        /// The file.
+        name: String,
+        /// What the system said.
+        cause: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A line breaks the rules of the format.
+    #[error("{name} line {line}: {fault}")]
+    Line {
+        /// The file.
+        name: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        fault: LineFault,
+    },
+    /// The first line is no header.
+    #[error(
+        "{0} line 1 is no workload header; write {{\"proofload_workload\":1}} on the first line, \
+         or make the file with proofload import"
+    )]
+    NoHeader(String),
+    /// The file is a HAR.
+    #[error("{0} looks like a HAR file; turn it into a workload with proofload import har")]
+    Har(String),
+    /// The format is newer than this program.
+    #[error(
+        "{name} was made by a newer proofload, version {version} of the format; this one \
+             reads up to {VERSION}: install a newer proofload"
+    )]
+    Newer {
+        /// The file.
+        name: String,
+        /// The version that it states.
+        version: u64,
+    },
+    /// Nothing at all, or nothing behind the header.
+    #[error("{0} holds no requests; record or import some, or use --request 'GET /path'")]
+    Empty(String),
+    /// Fewer or more lines than the header says.
+    #[error(
+        "{name} holds {found} requests where its header says {promised}: it was cut or \
+             changed; make it again, or remove `requests` from its header"
+    )]
+    Count {
+        /// The file.
+        name: String,
+        /// What the header says.
+        promised: u64,
+        /// What the file holds.
+        found: u64,
+    },
+    /// The lines are not those that the header was made for.
+    #[error(
+        "the requests in {0} do not match the digest in its header: the file was changed; \
+             make it again, or remove `digest` from its header"
+    )]
+    Digest(String),
+}
+
+#[derive(Debug)]
+enum Source {
+    File(PathBuf),
+    Text(&'static str),
+    Requests(Vec<Request>),
+}
+
+/// A workload that was opened and found usable. Cloning is cheap; all clones are one.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    name: String,
+    source: Source,
+    summary: Summary,
+}
+
+impl Workload {
+    /// Opens a `.jsonl` or `.jsonl.zst` file and checks it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, holds no requests, or a line is bad. Lines of files above
+    /// 64 MiB are checked only when they are read, if the header tells what they hold.
+    pub fn open(path: &Path) -> Result<Self, WorkloadError> {
+        let name = printable(&path.display().to_string());
+        let refuse = |cause: String, hint| {
+            let name = name.clone();
+            Err(WorkloadError::Read { name, cause, hint })
+        };
+        let metadata = match std::fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) => return refuse(error.to_string(), "check the path"),
+        };
+        if metadata.is_dir() {
+            return refuse("it is a directory".into(), "name a workload file inside it");
+        }
+        if !metadata.is_file() {
+            let hint = "write it to a file first, it is read several times";
+            return refuse("it is no regular file".into(), hint);
+        }
+        let trusting = metadata.len() > SCANNED_WHOLE;
+        Self::from_source(name, Source::File(path.to_owned()), trusting)
+    }
+
+    /// A workload from a text that is part of the program.
+    ///
+    /// # Errors
+    /// As for [`Workload::open`].
+    pub fn from_text(text: &'static str, name: &str) -> Result<Self, WorkloadError> {
+        Self::from_source(printable(name), Source::Text(text), false)
+    }
+
+    /// A workload from requests in memory, sorted by offset; `source` names where they are from.
+    ///
+    /// # Errors
+    /// When there are none, or one breaks the rules of the format.
+    pub fn from_requests(requests: Vec<Request>, source: &str) -> Result<Self, WorkloadError> {
+        let name = printable(source);
+        let origin = Origin {
+            source: source.to_owned(),
+            recorded_at: None,
+            redaction: "none".to_owned(),
+        };
+        let summary = summarise(&requests, origin, &name)?;
+        let source = Source::Requests(limited(&requests).collect());
+        let inner = Arc::new(Inner {
+            name,
+            source,
+            summary,
+        });
+        Ok(Self { inner })
+    }
+
+    fn from_source(name: String, source: Source, trusting: bool) -> Result<Self, WorkloadError> {
+        let mut requests = Requests::new(name.clone(), &source)?;
+        let promised = requests.header.summary();
+        let summary = match promised {
+            Some(summary) if trusting => summary,
+            _ => requests.count_all()?,
+        };
+        let inner = Arc::new(Inner {
+            name,
+            source,
+            summary,
+        });
+        Ok(Self { inner })
+    }
+
+    /// What it holds.
+    pub fn summary(&self) -> &Summary {
+        &self.inner.summary
+    }
+
+    /// The file or source, fit for a terminal.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// A new stream of all requests from the beginning, in order of their offsets.
+    ///
+    /// # Errors
+    /// When the file can no longer be opened; the stream itself ends after its first error.
+    pub fn requests(&self) -> Result<Requests, WorkloadError> {
+        match &self.inner.source {
+            Source::Requests(_) => Ok(Requests {
+                memory: Some((self.clone(), 0)),
+                ..Requests::over(self.inner.name.clone(), Box::new(io::empty()))
+            }),
+            source => Requests::new(self.inner.name.clone(), source),
+        }
+    }
+}
+
+/// The requests of a workload, one after the other.
+pub struct Requests {
+    name: String,
+    reader: Box<dyn BufRead + Send>,
+    header: FileHeader,
+    limiter: Limiter,
+    line: Vec<u8>,
+    number: u64,
+    found: u64,
+    last_ns: u64,
+    is_done: bool,
+    memory: Option<(Workload, usize)>,
+}
+
+impl Requests {
+    fn over(name: String, reader: Box<dyn BufRead + Send>) -> Self {
+        Self {
+            name,
+            reader,
+            header: FileHeader::default(),
+            limiter: Limiter::default(),
+            line: Vec::new(),
+            number: 0,
+            found: 0,
+            last_ns: 0,
+            is_done: false,
+            memory: None,
+        }
+    }
+
+    fn new(name: String, source: &Source) -> Result<Self, WorkloadError> {
+        let reader: Box<dyn BufRead + Send> = match source {
+            Source::Text(text) => Box::new(Cursor::new(*text)),
+            Source::Requests(_) => Box::new(io::empty()),
+            Source::File(path) => open(path).map_err(|error| read_error(&name, &error))?,
+        };
+        let mut requests = Self::over(name, reader);
+        if !requests.next_line()? {
+            return Err(WorkloadError::Empty(requests.name));
+        }
+        let line = requests
+            .line
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&requests.line);
+        let name = requests.name.clone();
+        match FileHeader::parse(line) {
+            Ok(First::Header(header)) => requests.header = *header,
+            Ok(First::Newer(version)) => return Err(WorkloadError::Newer { name, version }),
+            Ok(First::NoHeader) => return Err(WorkloadError::NoHeader(name)),
+            Ok(First::Har) => return Err(WorkloadError::Har(name)),
+            Err(fault) => return Err(requests.fault(fault)),
+        }
+        Ok(requests)
+    }
+
+    /// Reads the next line that is not blank, without its line break; false at the end.
+    fn next_line(&mut self) -> Result<bool, WorkloadError> {
+        loop {
+            self.line.clear();
+            let limit = LONGEST_LINE as u64 + 1;
+            let read = self
+                .reader
+                .by_ref()
+                .take(limit)
+                .read_until(b'\n', &mut self.line);
+            if read.map_err(|error| read_error(&self.name, &error))? == 0 {
+                return Ok(false);
+            }
+            self.number += 1;
+            if self.line.last() == Some(&b'\n') {
+                self.line.pop();
+            } else if self.line.len() > LONGEST_LINE {
+                return Err(self.fault(LineFault::TooLong));
+            }
+            if self.line.last() == Some(&b'\r') {
+                self.line.pop();
+            }
+            if !self.line.trim_ascii().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn next_request(&mut self) -> Result<Option<Request>, WorkloadError> {
+        if let Some((workload, next)) = &mut self.memory {
+            let Source::Requests(requests) = &workload.inner.source else {
+                return Ok(None);
+            };
+            *next += 1;
+            return Ok(requests.get(*next - 1).cloned());
+        }
+        if !self.next_line()? {
+            return self.at_end().map(|()| None);
+        }
+        let mut request = line::parse(&self.line).map_err(|fault| self.fault(fault))?;
+        if request.offset_ns < self.last_ns {
+            return Err(self.fault(LineFault::Backwards(self.last_ns, request.offset_ns)));
+        }
+        self.last_ns = request.offset_ns;
+        self.found += 1;
+        request.endpoint = self.limiter.admit(request.endpoint);
+        Ok(Some(request))
+    }
+
+    fn at_end(&self) -> Result<(), WorkloadError> {
+        let (name, found) = (self.name.clone(), self.found);
+        match self.header.requests {
+            Some(promised) if promised != found => Err(WorkloadError::Count {
+                name,
+                promised,
+                found,
+            }),
+            _ if found == 0 => Err(WorkloadError::Empty(name)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads and counts all that is left.
+    fn count_all(&mut self) -> Result<Summary, WorkloadError> {
+        let mut tally = Tally::default();
+        while let Some(request) = self.next_request()? {
+            tally.add(&request, &self.line);
+        }
+        let summary = tally.finish(self.header.origin());
+        match &self.header.digest {
+            Some(digest) if *digest != summary.digest => {
+                Err(WorkloadError::Digest(self.name.clone()))
+            }
+            _ => Ok(summary),
+        }
+    }
+
+    fn fault(&self, fault: LineFault) -> WorkloadError {
+        WorkloadError::Line {
+            name: self.name.clone(),
+            line: self.number,
+            fault,
+        }
+    }
+}
+
+impl Iterator for Requests {
+    type Item = Result<Request, WorkloadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_done {
+            return None;
+        }
+        let next = self.next_request().transpose();
+        self.is_done = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
+    let file = BufReader::with_capacity(64 << 10, File::open(path)?);
+    if is_compressed(path) {
+        let decoder = zstd::Decoder::with_buffer(file)?;
+        return Ok(Box::new(BufReader::with_capacity(64 << 10, decoder)));
+    }
+    Ok(Box::new(file))
+}
+
+fn read_error(name: &str, error: &io::Error) -> WorkloadError {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => "check the path",
+        io::ErrorKind::UnexpectedEof => "it is cut off, make it again",
+        _ => "it may be damaged, make it again",
+    };
+    WorkloadError::Read {
+        name: name.to_owned(),
+        cause: error.to_string(),
+        hint,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Which names of header fields, parameters and keys promise a secret.
+//!
+//! Deny by default: a name is judged without case and separators, and by its parts, so that
+//! `clientSecret`, `client_secret` and `X-CLIENT-SECRET` are one. A false alarm costs little,
+//! because a value is replaced by another of the same shape.
+
+/// A name that holds one of these anywhere names a secret.
+const PARTS: &[&str] = &[
+    "token",
+    "secret",
+    "passw",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "session",
+    "auth",
+    "jwt",
+    "saml",
+    "credential",
+    "cookie",
+    "csrf",
+    "xsrf",
+    "assertion",
+    "signature",
+    "verifier",
+    "email",
+    "otp",
+    "bearer",
+    "cvv",
+    "cvc",
+    "iban",
+    "cardnumber",
+    "creditcard",
+    "sessid",
+    "ssn",
+    "phone",
+    "birth",
+];
+
+/// A name that is one of these, or has one as a word of its own, names a secret.
+const WORDS: &[&str] = &[
+    "key", "keys", "pass", "pin", "sid", "sig", "hmac", "mail", "nonce", "ticket", "card",
+];
+
+/// Only the whole name counts: as part of a longer one these are common and harmless.
+const WHOLE: &[&str] = &["code", "state", "sess", "pw"];
+
+/// Names that hold a listed part and promise nothing.
+const HARMLESS: &[&str] = &["author", "authors", "authority", "laptop", "laptops"];
+
+/// Whether a query, form, JSON or multipart field of this name is a secret.
+pub fn is_sensitive(name: &str) -> bool {
+    let flat = flat(name);
+    if HARMLESS.contains(&flat.as_str()) {
+        return false;
+    }
+    WHOLE.contains(&flat.as_str())
+        || PARTS.iter().any(|part| flat.contains(part))
+        || words(name)
+            .iter()
+            .any(|word| WORDS.contains(&word.as_str()))
+}
+
+/// Whether a header field of this name is a credential and never replayed.
+pub(in crate::workload) fn is_credential_header(name: &str) -> bool {
+    let flat = flat(name);
+    [
+        "token", "secret", "key", "session", "auth", "jwt", "saml", "passw", "cookie", "csrf",
+    ]
+    .iter()
+    .any(|part| flat.contains(part))
+        || is_sensitive(name)
+}
+
+fn flat(name: &str) -> String {
+    name.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// The words of a name, which separators, capitals or digits divide.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut after_lower = false;
+    for character in name.chars() {
+        if !character.is_alphabetic() || (after_lower && character.is_uppercase()) {
+            words.push(String::new());
+        }
+        after_lower = character.is_lowercase();
+        if character.is_alphabetic() {
+            let word = words.last_mut().expect("there is always a word");
+            word.extend(character.to_lowercase());
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_known_by_name_in_any_spelling() {
+        for name in [
+            "password",
+            "Password",
+            "user[password]",
+            "PASSWD",
+            "pwd",
+            "token",
+            "id_token",
+            "csrfToken",
+            "SAMLRequest",
+            "SAMLResponse",
+            "client_secret",
+            "clientSecret",
+            "code",
+            "code_verifier",
+            "state",
+            "assertion",
+            "email",
+            "e-mail",
+            "api-key",
+            "apiKey",
+            "key",
+            "sid",
+            "PHPSESSID",
+            "sessionId",
+            "X-Amz-Signature",
+            "sig",
+            "otp",
+            "authorization",
+            "access_token",
+            "pin",
+            "card.number",
+        ] {
+            assert!(is_sensitive(name), "{name}");
+        }
+        for name in [
+            "q",
+            "page",
+            "keyword",
+            "keyboard",
+            "author",
+            "zip_code",
+            "country_code",
+            "id",
+            "name",
+            "sort",
+            "limit",
+            "pinned",
+            "compass",
+            "Status",
+            "sides",
+            "",
+        ] {
+            assert!(!is_sensitive(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn header_names_are_judged_more_strictly() {
+        for name in [
+            "x-api-key",
+            "X-Keys",
+            "my-session",
+            "x-saml-thing",
+            "www-auth",
+        ] {
+            assert!(is_credential_header(name), "{name}");
+        }
+        for name in [
+            "accept",
+            "user-agent",
+            "content-type",
+            "x-request-id",
+            "range",
+        ] {
+            assert!(!is_credential_header(name), "{name}");
+        }
+    }
+}
