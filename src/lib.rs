@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod compare;
 pub mod histogram;
+pub mod report;
 pub mod run;
 pub mod units;
 pub mod workload;
