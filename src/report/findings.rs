@@ -54,8 +54,8 @@ pub(super) fn trust(comparison: &Comparison) -> &'static str {
     }
 }
 
-/// What became of the rounds.
-pub(super) fn rounds(comparison: &Comparison) -> String {
+/// What became of the rounds; `show` quotes the reasons.
+pub(super) fn rounds(comparison: &Comparison, show: &dyn Fn(&str) -> String) -> String {
     let rounds = &comparison.rounds;
     let dropped: u32 = rounds.dropped.values().sum();
     let mut text = format!(
@@ -68,9 +68,9 @@ pub(super) fn rounds(comparison: &Comparison) -> String {
         let reasons: Vec<_> = rounds
             .dropped
             .iter()
-            .map(|(reason, n)| format!("{reason} {n}"))
+            .map(|(reason, n)| format!("{} {n}", show(reason)))
             .collect();
-        let reasons = super::printable(&reasons.join(", "));
+        let reasons = reasons.join(", ");
         text.push_str(&format!(
             "; {} dropped whole, on both sides ({reasons})",
             whole_number(u64::from(dropped))

@@ -118,7 +118,7 @@ pub(super) fn render(report: &Report) -> String {
             .collect(),
         more: notable.len().saturating_sub(3),
         trust: findings::trust(comparison),
-        rounds: findings::rounds(comparison),
+        rounds: findings::rounds(comparison, &|reason| printable(reason)),
         coverage: findings::coverage(comparison),
         causes: all(&comparison.causes),
         warnings: warnings(comparison),
@@ -145,16 +145,12 @@ pub(super) fn render(report: &Report) -> String {
 fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let subject = &report.subject;
     let workload = &subject.workload;
-    let place = |place: &super::Place| match &place.address {
-        Some(address) => format!("{} ({address})", place.label),
-        None => place.label.clone(),
-    };
     let mut facts = vec![
-        ("Baseline", place(&subject.baseline)),
-        ("Candidate", place(&subject.candidate)),
-        ("Started", subject.started_at.clone()),
+        ("Baseline", subject.baseline.shown()),
+        ("Candidate", subject.candidate.shown()),
+        ("Started", printable(&subject.started_at)),
         ("Took", words::elapsed(subject.elapsed_ns)),
-        ("Workload", workload.source.clone()),
+        ("Workload", printable(&workload.source)),
         (
             "Holds",
             format!(
@@ -163,19 +159,16 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
                 words::elapsed(workload.duration_ns)
             ),
         ),
-        ("Digest", workload.digest.clone()),
+        ("Digest", printable(&workload.digest)),
     ];
     if let Some(recorded) = &workload.recorded_at {
-        facts.push(("Recorded", recorded.clone()));
+        facts.push(("Recorded", printable(recorded)));
     }
-    facts.push(("Rate", subject.rate.clone()));
-    facts.push(("Arrangement", subject.arrangement.clone()));
+    facts.push(("Rate", printable(&subject.rate)));
+    facts.push(("Arrangement", printable(&subject.arrangement)));
     facts.push(("Seed", subject.seed.to_string()));
     facts.push(("Exit code", subject.exit_code.to_string()));
-    let facts = facts.into_iter();
     facts
-        .map(|(name, value)| (name, printable(&value)))
-        .collect()
 }
 
 fn warnings(comparison: &Comparison) -> Vec<(String, String)> {

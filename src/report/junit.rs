@@ -77,7 +77,7 @@ fn whole(comparison: &Comparison) -> TestCaseStatus {
     let text = format!(
         "{message}\n{}\n{}",
         causes.join("\n"),
-        findings::rounds(comparison)
+        findings::rounds(comparison, &|reason| printable(reason))
     );
     let status = match comparison.verdict {
         Verdict::Pass => return TestCaseStatus::success(),

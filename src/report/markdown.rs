@@ -78,7 +78,7 @@ pub(super) fn render(report: &Report) -> String {
     page.push(&format!(
         "\nCan it be trusted? {} {} {}\n",
         findings::trust(comparison),
-        prose(&findings::rounds(comparison)),
+        findings::rounds(comparison, &code),
         findings::coverage(comparison)
     ));
     let warnings = comparison.warnings.iter();

@@ -114,24 +114,22 @@ impl RunReport {
 
     /// Tables for the terminal, at most 100 columns.
     pub fn text(&self, style: Style) -> String {
-        let address = self.target.address.as_deref();
-        let address = address.map_or(String::new(), |address| format!(" ({address})"));
         let mut text = String::new();
         let load = format!(
-            "{}{address}: {}, {}, seed {}, {}",
-            self.target.label,
-            self.workload.source,
-            self.rate,
+            "{}: {}, {}, seed {}, {}",
+            self.target.shown(),
+            printable(&self.workload.source),
+            printable(&self.rate),
             self.seed,
             words::elapsed(self.elapsed_ns)
         );
-        text.push_str(&wrap(&printable(&load), "target ", "  "));
+        text.push_str(&wrap(&load, "target ", "  "));
         if !self.complete {
             text.push_str("The schedule was not carried out to its end.\n");
         }
-        text.push('\n');
+        text.push_str("\nResponse times of the successes, from the planned instant:\n");
         text.push_str(&self.responses(style));
-        text.push('\n');
+        text.push_str("\nService times of the successes, from the moment of sending:\n");
         text.push_str(&self.services(style));
         text.push('\n');
         text.push_str(&self.remarks());
@@ -139,7 +137,7 @@ impl RunReport {
     }
 
     fn responses(&self, style: Style) -> String {
-        let mut header = vec![("endpoint (response time)", Align::Left)];
+        let mut header = vec![("endpoint", Align::Left)];
         let names = [
             "scheduled",
             "not sent",
@@ -167,7 +165,7 @@ impl RunReport {
     }
 
     fn services(&self, style: Style) -> String {
-        let mut header = vec![("endpoint (service time)", Align::Left)];
+        let mut header = vec![("endpoint", Align::Left)];
         header.extend(["p50", "p99"].map(|name| (name, Align::Right)));
         let mut table = Table::new(&header, 0);
         for total in &self.totals.endpoints {

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::printable;
+
 /// What was compared, when, with which load, and how to do it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
@@ -44,6 +46,17 @@ pub struct Place {
     pub label: String,
     /// The address that the connections went to.
     pub address: Option<String>,
+}
+
+impl Place {
+    /// Label and address, safe to print.
+    pub(super) fn shown(&self) -> String {
+        let label = printable(&self.label);
+        match &self.address {
+            Some(address) => format!("{label} ({})", printable(address)),
+            None => label,
+        }
+    }
 }
 
 /// The recording that was replayed.

@@ -94,7 +94,7 @@ impl Table {
         }
         let used: usize = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
         let flexible = &mut widths[self.flexible];
-        *flexible = flexible.saturating_sub(used.saturating_sub(WIDTH)).max(8);
+        *flexible = flexible.saturating_sub(used.saturating_sub(WIDTH)).max(6);
         widths
     }
 }

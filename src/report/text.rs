@@ -9,6 +9,9 @@ use super::{Report, Style, findings};
 use crate::compare::{Change, Status, Verdict};
 use crate::run::Side;
 
+/// No more changes are put into sentences.
+const SHOWN: usize = 10;
+
 /// The whole answer, at most 100 columns wide.
 pub(super) fn render(report: &Report, style: Style) -> String {
     let comparison = &report.comparison;
@@ -19,17 +22,25 @@ pub(super) fn render(report: &Report, style: Style) -> String {
         text.push_str(&changes(&judged, style));
     }
     let notable = findings::notable(comparison);
+    let more = notable.len().saturating_sub(SHOWN);
     let notable = notable
         .iter()
+        .take(SHOWN)
         .map(|change| words::sentence(change, &printable(&change.endpoint)));
-    section(&mut text, "What matters", notable);
+    let more =
+        (more > 0).then(|| format!("{} more in the table above", words::plural(more, "row")));
+    section(&mut text, "What matters", notable.chain(more));
     section(
         &mut text,
         "Why",
         comparison.causes.iter().map(|cause| printable(cause)),
     );
     text.push('\n');
-    text.push_str(&wrap(&findings::rounds(comparison), "Rounds: ", "  "));
+    text.push_str(&wrap(
+        &findings::rounds(comparison, &|reason| printable(reason)),
+        "Rounds: ",
+        "  ",
+    ));
     text.push_str(&wrap(&findings::coverage(comparison), "", "  "));
     let not_judged = findings::not_judged(comparison);
     let not_judged = not_judged
@@ -64,9 +75,7 @@ fn head(report: &Report, style: Style) -> String {
         ("baseline ", &subject.baseline),
         ("candidate", &subject.candidate),
     ] {
-        let address = place.address.as_deref();
-        let address = address.map_or(String::new(), |address| format!(" ({address})"));
-        let said = printable(&format!("{}{address}", place.label));
+        let said = place.shown();
         text.push_str(&wrap(&said, &format!("  {name}  "), "             "));
     }
     let load = format!(

@@ -197,8 +197,8 @@ pub fn change_cell(change: &Change) -> String {
     format!(
         "{} [{}, {}]",
         signed(change, estimate),
-        bare(change, lower),
-        bare(change, upper)
+        bare(lower),
+        bare(upper)
     )
 }
 
@@ -239,19 +239,34 @@ pub fn signed(change: &Change, value: f64) -> String {
     } else {
         "%"
     };
-    format!("{} {unit}", bare(change, value))
+    format!("{} {unit}", bare(value))
 }
 
-fn bare(_change: &Change, value: f64) -> String {
-    match scaled(value.abs()) {
-        text if text == "0" => text,
-        text if value < 0.0 => format!("−{text}"),
-        text => format!("+{text}"),
+fn bare(value: f64) -> String {
+    let text = hundredths(value.abs());
+    match (
+        text.trim_matches(['0', '.']).is_empty(),
+        text.strip_prefix('>'),
+    ) {
+        (true, _) => "0".to_owned(),
+        (false, Some(most)) if value > 0.0 => format!(">+{most}"),
+        (false, Some(most)) => format!("<−{most}"),
+        (false, None) if value < 0.0 => format!("−{text}"),
+        (false, None) => format!("+{text}"),
     }
 }
 
-/// A ratio in hundredths with up to three digits and no superfluous zeros.
+/// A ratio in hundredths without superfluous zeros.
 fn scaled(ratio: f64) -> String {
+    let text = hundredths(ratio);
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// A ratio in hundredths, to about three digits; what is beyond all use is cut off.
+fn hundredths(ratio: f64) -> String {
     let percent = ratio * 100.0;
     if percent.is_nan() {
         return "?".to_owned();
@@ -259,23 +274,13 @@ fn scaled(ratio: f64) -> String {
     if percent.is_infinite() {
         return if percent > 0.0 { "∞" } else { "−∞" }.to_owned();
     }
-    if percent >= 99_999.5 {
-        return "over 99,999".to_owned();
-    }
     let decimals = match percent.abs() {
+        p if p >= 99_999.5 => return ">99,999".to_owned(),
         p if p >= 99.95 => 0,
-        p if p >= 9.995 => 1,
+        p if p >= 0.995 => 1,
         _ => 2,
     };
-    let text = format!("{percent:.decimals$}");
-    let text = match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.'),
-        false => &text,
-    };
-    match text {
-        "-0" => "0".to_owned(),
-        text => grouped(text),
-    }
+    grouped(&format!("{percent:.decimals$}"))
 }
 
 /// A time in nanoseconds as people say it: `812 µs`, `12.3 ms`, `1.23 s`.
@@ -358,4 +363,204 @@ fn grouped(number: &str) -> String {
         text.push(digit);
     }
     format!("{sign}{text}{fraction}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn times_have_three_digits_and_the_unit_people_say() {
+        for (ns, said) in [
+            (0.0, "0 ns"),
+            (850.0, "850 ns"),
+            (999.6, "1.00 µs"),
+            (12_340.0, "12.3 µs"),
+            (812_000.0, "812 µs"),
+            (999_600.0, "1.00 ms"),
+            (9_996_000.0, "10.0 ms"),
+            (99_960_000.0, "100 ms"),
+            (1_234_000_000.0, "1.23 s"),
+            (3_600e9, "3,600 s"),
+            (f64::INFINITY, "∞"),
+        ] {
+            assert_eq!(duration(ns), said);
+        }
+        for (ns, said) in [
+            (0, "0.0 s"),
+            (58_200_000_000, "58.2 s"),
+            (59_960_000_000, "1 min 0 s"),
+            (296_000_000_000, "4 min 56 s"),
+            (7_260_000_000_000, "2 h 1 min"),
+        ] {
+            assert_eq!(elapsed(ns), said);
+        }
+    }
+
+    #[test]
+    fn ratios_are_percent_and_errors_are_points() {
+        for (ratio, shown, signed) in [
+            (0.1, "10", "+10.0"),
+            (0.228, "22.8", "+22.8"),
+            (0.0048, "0.48", "+0.48"),
+            (0.0, "0", "0"),
+            (-0.000_001, "−0", "0"),
+            (1.5, "150", "+150"),
+            (12.347, "1,235", "+1,235"),
+            (1e7, ">99,999", ">+99,999"),
+            (f64::INFINITY, "∞", "+∞"),
+        ] {
+            if ratio >= 0.0 {
+                assert_eq!(scaled(ratio), shown);
+            }
+            assert_eq!(bare(ratio), signed);
+        }
+        assert_eq!(bare(-0.05), "−5.0");
+        assert_eq!(whole_number(1_234_567), "1,234,567");
+        assert_eq!(plural(1, "round"), "1 round");
+        assert_eq!(plural(1_000, "round"), "1,000 rounds");
+    }
+
+    fn worded(metric: Metric, reason: Reason, lower: f64, upper: f64) -> String {
+        let mut change = sample::report().comparison.changes[0].clone();
+        change.metric = metric;
+        change.reason = reason;
+        let estimate = f64::midpoint(lower, upper);
+        change.change = Some(Interval {
+            estimate,
+            lower,
+            upper,
+        });
+        sentence(&change, "X")
+    }
+
+    #[test]
+    fn each_reason_is_one_plain_sentence() {
+        use Reason as R;
+        let time = |reason, lower, upper| worded(Metric::P99, reason, lower, upper);
+        for (said, expected) in [
+            (
+                time(R::Ok, -0.02, 0.03),
+                "p99 of X changed by −2.0 % to +3.0 %; that is within the 10 % you tolerate.",
+            ),
+            (
+                time(R::Improved, -0.11, -0.04),
+                "p99 of X is 4 to 11 % faster.",
+            ),
+            (
+                time(R::SlowerWithinTolerance, 0.02, 0.06),
+                "p99 of X is 2 to 6 % slower, but surely within the 10 % you tolerate.",
+            ),
+            (
+                time(R::BeyondTolerance, 0.14, 0.3),
+                "p99 of X is 14 to 30 % slower; you tolerate 10 %.",
+            ),
+            (
+                time(R::BeyondTolerance, 0.14, f64::INFINITY),
+                "p99 of X is at least 14 % slower; you tolerate 10 %.",
+            ),
+            (
+                time(R::Slower, 0.04, 0.11),
+                "p99 of X is 4 to 11 % slower; it was not shown to stay within the 10 % you \
+                 tolerate.",
+            ),
+            (
+                time(R::Unavailable, 0.0, 0.0),
+                "X stopped answering on the candidate while the baseline was healthy.",
+            ),
+            (
+                time(R::BlockedByErrors, -0.2, -0.1),
+                "p99 of X changed by −20.0 % to −10.0 %; it cannot pass while the error rate of \
+                 this endpoint does not.",
+            ),
+            (
+                time(R::Noise, -0.12, 0.18),
+                "p99 of X changed by −12.0 % to +18.0 %; 11 rounds cannot tell whether that is \
+                 within the 10 % you tolerate; a change of 21 % would have been found.",
+            ),
+            (
+                time(R::Dependent, 0.0, 0.1),
+                "p99 of X cannot be trusted: successive rounds resemble each other. Use longer \
+                 slots.",
+            ),
+            (
+                time(R::TooFewRequests, 0.0, 0.0),
+                "p99 of X was not judged: 625 requests a round and side are too few.",
+            ),
+            (
+                time(R::Missing, 0.0, 0.0),
+                "p99 of X was not judged: some round had no figure for it.",
+            ),
+            (
+                worded(Metric::ErrorRate, R::Improved, -0.003, -0.001),
+                "The error rate of X is 0.1 to 0.3 pp lower.",
+            ),
+            (
+                worded(Metric::ErrorRate, R::Slower, 0.0036, 0.0061),
+                "The error rate of X is 0.36 to 0.61 pp higher; it was not shown to stay within \
+                 the 10 pp you tolerate.",
+            ),
+        ] {
+            assert_eq!(said, expected);
+        }
+    }
+
+    #[test]
+    fn only_improved_is_ever_called_faster() {
+        let reasons = [
+            Reason::Ok,
+            Reason::SlowerWithinTolerance,
+            Reason::BeyondTolerance,
+            Reason::Slower,
+            Reason::Unavailable,
+            Reason::BlockedByErrors,
+            Reason::Noise,
+            Reason::Dependent,
+        ];
+        for reason in reasons {
+            for metric in Metric::ALL {
+                let said = worded(metric, reason, -0.3, -0.2);
+                assert!(
+                    !said.contains("faster") && !said.contains("lower"),
+                    "{said}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_headline_names_what_regressed_and_where() {
+        let mut comparison = sample::report().comparison;
+        let show = |endpoint: &str| format!("<{endpoint}>");
+        assert_eq!(
+            headline(&comparison, &show),
+            "REGRESSED: the candidate fails more often than the baseline at <POST /orders/{id}>, \
+             and is slower than you tolerate at <GET /cart>"
+        );
+        comparison.changes[1].status = Status::Pass;
+        comparison.changes[4].status = Status::Regressed;
+        comparison.changes[4].reason = Reason::Slower;
+        comparison.changes[2].status = Status::Regressed;
+        comparison.changes[2].reason = Reason::BeyondTolerance;
+        let said = headline(&comparison, &show);
+        assert!(
+            said.contains("tolerate at <GET /cart> and 1 other endpoint, and"),
+            "{said}"
+        );
+        for (verdict, said) in [
+            (Verdict::Pass, "PASS: nothing is worse than you tolerate"),
+            (
+                Verdict::Inconclusive,
+                "INCONCLUSIVE: the evidence was not enough to decide 1 of 6 metrics",
+            ),
+            (
+                Verdict::Invalid,
+                "INVALID: the measurement cannot be trusted",
+            ),
+        ] {
+            comparison.verdict = verdict;
+            assert_eq!(headline(&comparison, &show), said);
+        }
+    }
 }
