@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod compare;
 pub mod histogram;
+pub mod report;
 pub mod run;
 pub mod text;
 pub mod units;

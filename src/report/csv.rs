@@ -1,0 +1,127 @@
+//! `changes.csv`: one row for each endpoint and metric, every cell quoted.
+//!
+//! A spreadsheet takes cells that start with `=`, `+`, `-` or `@` for formulas. Foreign text of
+//! that kind gets a leading `'` (OWASP, "CSV injection"); our own numbers stay numbers.
+
+use csv::{QuoteStyle, WriterBuilder};
+
+use super::{Report, printable};
+use crate::compare::{Change, Metric};
+
+const HEADER: [&str; 20] = [
+    "endpoint",
+    "metric",
+    "gate",
+    "status",
+    "reason",
+    "scale",
+    "change",
+    "change_lower",
+    "change_upper",
+    "tolerance",
+    "minimum_effect",
+    "baseline_ns",
+    "candidate_ns",
+    "baseline_rate",
+    "candidate_rate",
+    "rounds",
+    "requests_per_round",
+    "sigma",
+    "detectable",
+    "p_regressed",
+];
+
+/// The rows below their header; the keys mean what they mean in `report.json`.
+pub(super) fn render(report: &Report) -> String {
+    let mut writer = WriterBuilder::new()
+        .quote_style(QuoteStyle::Always)
+        .from_writer(Vec::new());
+    let rows = report.comparison.changes.iter().map(row);
+    let header = HEADER.map(str::to_owned);
+    for row in std::iter::once(header).chain(rows) {
+        writer.write_record(row).expect("writing to memory");
+    }
+    let bytes = writer.into_inner().expect("writing to memory");
+    String::from_utf8(bytes).expect("only text was written")
+}
+
+fn row(change: &Change) -> [String; 20] {
+    let errors = change.metric == Metric::ErrorRate;
+    let time = |level: Option<f64>| level.filter(|_| !errors).map(f64::round);
+    let rate = |level: Option<f64>| level.filter(|_| errors);
+    let interval = change.change;
+    [
+        neutral(&change.endpoint),
+        change.metric.name().to_owned(),
+        change.gate.to_string(),
+        super::json::code(&change.status),
+        super::json::code(&change.reason),
+        super::json::scale(change.metric).to_owned(),
+        number(interval.map(|interval| interval.estimate)),
+        number(interval.map(|interval| interval.lower)),
+        number(interval.map(|interval| interval.upper)),
+        number(Some(change.tolerance)),
+        number(Some(change.minimum_effect)),
+        number(time(change.baseline)),
+        number(time(change.candidate)),
+        number(rate(change.baseline)),
+        number(rate(change.candidate)),
+        change.rounds.to_string(),
+        number(Some(change.requests_per_round)),
+        number(change.sigma),
+        number(change.detectable),
+        number(change.p_regressed),
+    ]
+}
+
+fn number(value: Option<f64>) -> String {
+    let value = value.filter(|value| value.is_finite());
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+fn neutral(foreign: &str) -> String {
+    const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+    let shown = printable(foreign);
+    if foreign.starts_with(FORMULA) || shown.trim_start().starts_with(FORMULA) {
+        return format!("'{shown}");
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn formulas_are_neutral_and_numbers_are_numbers() {
+        for (foreign, cell) in [
+            ("GET /a", "GET /a"),
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\\t=1"),
+            ("\r=1", "'\\r=1"),
+            ("  =1", "'  =1"),
+            ("＝1", "'＝1"),
+            ("a\n=1", "a\\n=1"),
+        ] {
+            assert_eq!(neutral(foreign), cell);
+        }
+        assert_eq!(number(Some(-0.25)), "-0.25");
+        assert_eq!(number(Some(f64::INFINITY)), "");
+    }
+
+    #[test]
+    fn every_row_is_read_back_with_its_cells() {
+        let mut report = sample::report();
+        report.comparison.changes[0].endpoint = "GET /\"a\",b;=1|c".into();
+        let text = render(&report);
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), report.comparison.changes.len());
+        assert_eq!(&rows[0][0], "GET /\"a\",b;=1|c");
+        assert!(rows.iter().all(|row| row.len() == HEADER.len()));
+    }
+}

@@ -1,0 +1,131 @@
+//! Reports: one comparison in, the bytes of every format out. Pure: no clock, no disk, no
+//! network; the same report gives the same bytes.
+//!
+//! A report computes nothing: what is judged comes from `compare`, what is shown besides comes
+//! from [`Totals`]. All language is in `words`, all foreign text passes through `escape`.
+
+mod chart;
+mod csv;
+mod escape;
+mod findings;
+mod html;
+mod json;
+mod junit;
+mod markdown;
+mod run;
+mod subject;
+mod table;
+mod text;
+mod totals;
+pub mod words;
+
+#[cfg(test)]
+mod injection;
+#[cfg(test)]
+mod sample;
+
+pub use escape::printable;
+pub use json::{ReadError, SCHEMA, read_json};
+pub use run::{RUN_SCHEMA, RunReport};
+pub use subject::{Place, Subject, Workload};
+pub use totals::{Counts, EndpointTotals, Figures, Quantiles, SideHealth, Totals};
+
+use crate::compare::Comparison;
+
+/// Everything that is said about one comparison; every format renders from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// What was compared, and how.
+    pub subject: Subject,
+    /// What was found.
+    pub comparison: Comparison,
+    /// What each endpoint did on each side; shown, never judged.
+    pub totals: Figures,
+}
+
+/// The formats of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A table for the terminal, at most 100 columns.
+    Text,
+    /// `report.json`, for machines.
+    Json,
+    /// A summary for pull requests and step summaries, at most 900 KB.
+    Markdown,
+    /// One self-contained page.
+    Html,
+    /// One case for each endpoint and gate metric.
+    Junit,
+    /// One row for each endpoint and metric.
+    Csv,
+}
+
+/// How text is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Style {
+    /// Whether the terminal takes colour; signs and words say the same without it.
+    pub colour: bool,
+}
+
+/// The files of an output directory, beside the run file.
+pub const FILES: [(&str, Format); 5] = [
+    ("report.html", Format::Html),
+    ("report.json", Format::Json),
+    ("junit.xml", Format::Junit),
+    ("summary.md", Format::Markdown),
+    ("changes.csv", Format::Csv),
+];
+
+/// The report in one format. Each ends with a line feed.
+pub fn render(report: &Report, format: Format, style: Style) -> String {
+    match format {
+        Format::Text => text::render(report, style),
+        Format::Json => json::render(report),
+        Format::Markdown => markdown::render(report),
+        Format::Html => html::render(report),
+        Format::Junit => junit::render(report),
+        Format::Csv => csv::render(report),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_report_gives_the_same_bytes() {
+        let report = sample::report();
+        for (name, format) in FILES {
+            let text = render(&report, format, Style::default());
+            assert_eq!(text, render(&report, format, Style::default()), "{name}");
+            assert!(text.ends_with('\n'), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_format_looks_as_agreed() {
+        let report = sample::report();
+        let plain = Style::default();
+        insta::assert_snapshot!("text", render(&report, Format::Text, plain));
+        insta::assert_snapshot!(
+            "text_colour",
+            render(&report, Format::Text, Style { colour: true })
+        );
+        for (name, format) in FILES {
+            insta::assert_snapshot!(name, render(&report, format, plain));
+        }
+    }
+
+    #[test]
+    fn nothing_found_is_said_in_every_format() {
+        let mut report = sample::report();
+        report.comparison.changes.clear();
+        report.comparison.verdict = crate::compare::Verdict::Invalid;
+        report.totals = Figures::default();
+        for (name, format) in FILES {
+            let text = render(&report, format, Style::default());
+            let said = text.to_lowercase().contains("invalid");
+            assert!(said || format == Format::Csv, "{name}: {text}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The report of `proofload run`: one side measured, nothing judged.
+//!
+//! The JSON form is a contract: the sums of the conservation law stand at its top level.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::escape::printable;
+use super::table::{Align, Table, wrap};
+use super::totals::{Counts, EndpointTotals, Figures, Quantiles, SideHealth};
+use super::{Place, Style, Workload, json, words};
+use crate::compare::Warning;
+
+/// The name of this form of the JSON object.
+pub const RUN_SCHEMA: &str = "proofload.run_report.v1";
+
+/// Everything that is said about one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunReport {
+    /// The version of proofload that measured.
+    pub version: String,
+    /// When the load began, in RFC 3339.
+    pub started_at: String,
+    /// How long it took, in nanoseconds.
+    pub elapsed_ns: u64,
+    /// What was loaded.
+    pub target: Place,
+    /// What was sent.
+    pub workload: Workload,
+    /// How much was sent, such as `constant 200/s`.
+    pub rate: String,
+    /// The seed of everything drawn by chance.
+    pub seed: u64,
+    /// Whether the whole schedule was carried out.
+    pub complete: bool,
+    /// What the reader should know besides.
+    pub warnings: Vec<Warning>,
+    /// What was measured; slots of one side only.
+    pub totals: Figures,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    counts: Counts,
+    complete: bool,
+    classes: BTreeMap<&'a str, u64>,
+    version: &'a str,
+    started_at: &'a str,
+    elapsed_ns: u64,
+    target: &'a Place,
+    workload: &'a Workload,
+    rate: &'a str,
+    seed: u64,
+    endpoints: BTreeMap<&'a str, Entry<'a>>,
+    send_lag_ns: Quantiles,
+    generator: Option<&'a SideHealth>,
+    warnings: &'a [Warning],
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    #[serde(flatten)]
+    counts: Counts,
+    classes: &'a BTreeMap<String, u64>,
+    statuses: &'a BTreeMap<u16, u64>,
+    response_ns: Quantiles,
+    service_ns: Quantiles,
+}
+
+impl RunReport {
+    /// The sums over all endpoints.
+    pub fn counts(&self) -> Counts {
+        let endpoints = self.totals.endpoints.iter();
+        endpoints.fold(Counts::default(), |sum, total| sum.plus(total.counts))
+    }
+
+    fn classes(&self) -> BTreeMap<&str, u64> {
+        let mut classes = BTreeMap::new();
+        for total in &self.totals.endpoints {
+            for (class, n) in &total.classes {
+                *classes.entry(class.as_str()).or_default() += n;
+            }
+        }
+        classes
+    }
+
+    /// One JSON object, indented.
+    pub fn json(&self) -> String {
+        let generator = self.totals.generator.first();
+        let endpoints = self.totals.endpoints.iter();
+        json::pretty(&Document {
+            schema: RUN_SCHEMA,
+            counts: self.counts(),
+            complete: self.complete,
+            classes: self.classes(),
+            version: &self.version,
+            started_at: &self.started_at,
+            elapsed_ns: self.elapsed_ns,
+            target: &self.target,
+            workload: &self.workload,
+            rate: &self.rate,
+            seed: self.seed,
+            endpoints: endpoints
+                .map(|t| (t.endpoint.as_str(), Entry::of(t)))
+                .collect(),
+            send_lag_ns: generator.map(|side| side.send_lag_ns).unwrap_or_default(),
+            generator,
+            warnings: &self.warnings,
+        })
+    }
+
+    /// Tables for the terminal, at most 100 columns.
+    pub fn text(&self, style: Style) -> String {
+        let mut text = String::new();
+        let load = format!(
+            "{}: {}, {}, seed {}, {}",
+            self.target.shown(),
+            printable(&self.workload.source),
+            printable(&self.rate),
+            self.seed,
+            words::elapsed(self.elapsed_ns)
+        );
+        text.push_str(&wrap(&load, "target ", "  "));
+        if !self.complete {
+            text.push_str("The schedule was not carried out to its end.\n");
+        }
+        text.push_str("\nResponse times of the successes, from the planned instant:\n");
+        text.push_str(&self.responses(style));
+        text.push_str("\nService times of the successes, from the moment of sending:\n");
+        text.push_str(&self.services(style));
+        text.push('\n');
+        text.push_str(&self.remarks());
+        text
+    }
+
+    fn responses(&self, style: Style) -> String {
+        let mut header = vec![("endpoint", Align::Left)];
+        let names = [
+            "scheduled",
+            "not sent",
+            "ok",
+            "errors",
+            "p50",
+            "p90",
+            "p99",
+            "p99.9",
+            "max",
+        ];
+        header.extend(names.map(|name| (name, Align::Right)));
+        let mut table = Table::new(&header, 0);
+        for total in &self.totals.endpoints {
+            table.push(response_row(
+                &printable(&total.endpoint),
+                total.counts,
+                total.response_ns,
+            ));
+        }
+        if self.totals.endpoints.len() > 1 {
+            table.push(response_row("all", self.counts(), Quantiles::default()));
+        }
+        lines(&table, style)
+    }
+
+    fn services(&self, style: Style) -> String {
+        let mut header = vec![("endpoint", Align::Left)];
+        header.extend(["p50", "p99"].map(|name| (name, Align::Right)));
+        let mut table = Table::new(&header, 0);
+        for total in &self.totals.endpoints {
+            let service = total.service_ns;
+            let times = [service.p50, service.p99].map(words::time_cell);
+            let name = printable(&total.endpoint);
+            table.push(std::iter::once(name).chain(times).collect());
+        }
+        lines(&table, style)
+    }
+
+    fn remarks(&self) -> String {
+        let mut text = String::new();
+        for side in &self.totals.generator {
+            text.push_str(&format!(
+                "Send lag: p50 {}, p99 {}, max {}; busiest sending thread {} of its core.\n",
+                words::time_cell(side.send_lag_ns.p50),
+                words::time_cell(side.send_lag_ns.p99),
+                words::time_cell(side.send_lag_ns.max),
+                words::share(side.cpu_share)
+            ));
+        }
+        let classes = self.classes();
+        let failed = classes
+            .iter()
+            .filter(|(class, n)| **class != "ok" && **n > 0);
+        let failed: Vec<_> = failed
+            .map(|(class, n)| format!("{class} {}", words::whole_number(*n)))
+            .collect();
+        if !failed.is_empty() {
+            let failed = printable(&failed.join(", "));
+            text.push_str(&wrap(&failed, "Not ok: ", "  "));
+        }
+        for warning in &self.warnings {
+            let said = format!("{}: {}", warning.code, warning.text);
+            text.push_str(&wrap(&printable(&said), "Warning: ", "  "));
+        }
+        text
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn of(total: &'a EndpointTotals) -> Self {
+        Self {
+            counts: total.counts,
+            classes: &total.classes,
+            statuses: &total.statuses,
+            response_ns: total.response_ns,
+            service_ns: total.service_ns,
+        }
+    }
+}
+
+fn response_row(name: &str, counts: Counts, times: Quantiles) -> Vec<String> {
+    let numbers = [
+        counts.scheduled,
+        counts.not_sent,
+        counts.ok,
+        counts.failures(),
+    ];
+    let times = [times.p50, times.p90, times.p99, times.p999, times.max];
+    std::iter::once(name.to_owned())
+        .chain(numbers.map(words::whole_number))
+        .chain(times.map(words::time_cell))
+        .collect()
+}
+
+fn lines(table: &Table, style: Style) -> String {
+    table.lines(&|row, _, cell| match row {
+        None if style.colour => format!("\x1b[2m{cell}\x1b[0m"),
+        _ => cell,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{escape::columns, sample};
+    use super::*;
+
+    #[test]
+    fn one_side_looks_as_agreed() {
+        let report = sample::run();
+        let text = report.text(Style::default());
+        assert!(text.lines().all(|line| columns(line) <= 100), "{text}");
+        insta::assert_snapshot!("run_text", text);
+        insta::assert_snapshot!("run_json", report.json());
+    }
+
+    #[test]
+    fn the_sums_stand_at_the_top_and_are_conserved() {
+        let value: serde_json::Value = serde_json::from_str(&sample::run().json()).unwrap();
+        let read = |key: &str| value[key].as_u64().unwrap();
+        assert_eq!(read("scheduled"), read("sent") + read("not_sent"));
+        let answered = read("ok") + read("http_error") + read("transport_error");
+        assert_eq!(read("sent"), answered);
+        assert!(value["endpoints"]["GET /cart"]["response_ns"]["p99.9"].is_u64());
+        let classes = value["classes"].as_object().unwrap().values();
+        let sum: u64 = classes.map(|n| n.as_u64().unwrap()).sum();
+        assert_eq!(sum, read("scheduled"));
+    }
+}

@@ -1,0 +1,267 @@
+//! Totals over all slots, for display only: the judgement works on rounds and never on these.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::histogram::Histogram;
+use crate::run::{EndpointStats, Group, Health, Side, Slot};
+
+/// Adds up slots of both sides.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    endpoints: BTreeMap<(String, Side), EndpointStats>,
+    sides: BTreeMap<Side, (u32, Health)>,
+}
+
+impl Totals {
+    /// Adds a slot. Slots of the discarded round 0 are the caller's to leave out.
+    pub fn add(&mut self, slot: &Slot) {
+        for (endpoint, stats) in &slot.endpoints {
+            let key = (endpoint.clone(), slot.side);
+            self.endpoints.entry(key).or_default().merge(stats);
+        }
+        let (slots, health) = self.sides.entry(slot.side).or_default();
+        *slots += 1;
+        health.lag.merge(&slot.health.lag);
+        health.cpu_share = health.cpu_share.max(slot.health.cpu_share);
+        health.steal_share = health.steal_share.max(slot.health.steal_share);
+        health.stall_ns = health.stall_ns.max(slot.health.stall_ns);
+        health.wall_step_ns = health.wall_step_ns.max(slot.health.wall_step_ns);
+    }
+
+    /// What was added so far, by endpoint and side in a fixed order.
+    pub fn figures(&self) -> Figures {
+        let endpoints = self.endpoints.iter();
+        let sides = self.sides.iter();
+        Figures {
+            endpoints: endpoints
+                .map(|((endpoint, side), stats)| EndpointTotals::new(endpoint, *side, stats))
+                .collect(),
+            generator: sides
+                .map(|(side, (slots, health))| SideHealth::new(*side, *slots, health))
+                .collect(),
+        }
+    }
+}
+
+/// What all slots together showed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Each endpoint and side, by name, the baseline first.
+    pub endpoints: Vec<EndpointTotals>,
+    /// How the generator did while it loaded each side.
+    pub generator: Vec<SideHealth>,
+}
+
+/// The conservation law in numbers: `scheduled = sent + not_sent` and
+/// `sent = ok + http_error + transport_error`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Requests that the schedule held.
+    pub scheduled: u64,
+    /// Requests that never left the generator.
+    pub not_sent: u64,
+    /// Requests that did.
+    pub sent: u64,
+    /// Answered as expected.
+    pub ok: u64,
+    /// Answered with another status than expected.
+    pub http_error: u64,
+    /// Sent, but no complete answer came.
+    pub transport_error: u64,
+}
+
+impl Counts {
+    fn of(stats: &EndpointStats) -> Self {
+        Self {
+            scheduled: stats.scheduled,
+            not_sent: stats.group(Group::NotSent),
+            sent: stats.sent(),
+            ok: stats.ok(),
+            http_error: stats.group(Group::HttpError),
+            transport_error: stats.group(Group::TransportError),
+        }
+    }
+
+    /// Everything that was sent and did not succeed.
+    pub fn failures(&self) -> u64 {
+        self.http_error + self.transport_error
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            scheduled: self.scheduled + other.scheduled,
+            not_sent: self.not_sent + other.not_sent,
+            sent: self.sent + other.sent,
+            ok: self.ok + other.ok,
+            http_error: self.http_error + other.http_error,
+            transport_error: self.transport_error + other.transport_error,
+        }
+    }
+}
+
+/// One endpoint on one side, over all slots.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndpointTotals {
+    /// The endpoint.
+    pub endpoint: String,
+    /// The side.
+    pub side: Side,
+    /// How many requests there were and how they ended.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Requests by class.
+    pub classes: BTreeMap<String, u64>,
+    /// Answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Response times of the successes: done − intended.
+    pub response_ns: Quantiles,
+    /// Service times of the successes: done − sent.
+    pub service_ns: Quantiles,
+}
+
+impl EndpointTotals {
+    fn new(endpoint: &str, side: Side, stats: &EndpointStats) -> Self {
+        let classes = stats.classes.iter();
+        Self {
+            endpoint: endpoint.to_owned(),
+            side,
+            counts: Counts::of(stats),
+            classes: classes
+                .map(|(class, n)| (class.name().to_owned(), *n))
+                .collect(),
+            statuses: stats.statuses.clone(),
+            response_ns: Quantiles::of(&stats.response),
+            service_ns: Quantiles::of(&stats.service),
+        }
+    }
+}
+
+/// Quantiles of a distribution of times, in nanoseconds; absent when it is empty.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quantiles {
+    /// The median.
+    pub p50: Option<u64>,
+    /// The 0.90 quantile.
+    pub p90: Option<u64>,
+    /// The 0.99 quantile.
+    pub p99: Option<u64>,
+    /// The 0.999 quantile.
+    #[serde(rename = "p99.9")]
+    pub p999: Option<u64>,
+    /// The largest value, to three digits.
+    pub max: Option<u64>,
+}
+
+impl Quantiles {
+    fn of(histogram: &Histogram) -> Self {
+        let read = |quantile| histogram.quantile_ns(quantile).map(whole_ns);
+        Self {
+            p50: read(0.5),
+            p90: read(0.9),
+            p99: read(0.99),
+            p999: read(0.999),
+            max: (histogram.count() > 0).then(|| histogram.max_ns()),
+        }
+    }
+}
+
+/// A time in nanoseconds without its fraction; below zero and not-a-number become 0.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped; as saturates"
+)]
+pub(super) fn whole_ns(ns: f64) -> u64 {
+    ns.max(0.0).round() as u64
+}
+
+/// How the generator did while it loaded one side; each figure is the worst of all slots.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SideHealth {
+    /// The side.
+    pub side: Side,
+    /// How many slots were added up.
+    pub slots: u32,
+    /// Send lags: sent − intended.
+    pub send_lag_ns: Quantiles,
+    /// CPU time of the busiest sending thread as a share of the slot, 0 to 1.
+    pub cpu_share: f64,
+    /// CPU time that the hypervisor gave to others, 0 to 1.
+    pub steal_share: f64,
+    /// The longest time a sending thread woke up too late.
+    pub stall_ns: u64,
+    /// The largest step of the wall clock against the monotonic clock.
+    pub wall_step_ns: u64,
+}
+
+impl SideHealth {
+    fn new(side: Side, slots: u32, health: &Health) -> Self {
+        Self {
+            side,
+            slots,
+            send_lag_ns: Quantiles::of(&health.lag),
+            cpu_share: health.cpu_share,
+            steal_share: health.steal_share,
+            stall_ns: health.stall_ns,
+            wall_step_ns: health.wall_step_ns,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Class;
+
+    fn slot(side: Side, ns: u64) -> Slot {
+        let mut stats = EndpointStats {
+            scheduled: 3,
+            ..EndpointStats::default()
+        };
+        stats.classes.insert(Class::Ok, 1);
+        stats.classes.insert(Class::Http5xx, 1);
+        stats.classes.insert(Class::NotSentCap, 1);
+        stats.statuses.insert(200, 1);
+        stats.response.record(ns);
+        stats.service.record(ns / 2);
+        stats.failed.record(ns);
+        let mut health = Health {
+            cpu_share: 0.25,
+            ..Health::default()
+        };
+        health.lag.record(ns / 100);
+        Slot {
+            round: 1,
+            position: 0,
+            side,
+            start_ns: 0,
+            length_ns: 1,
+            complete: true,
+            endpoints: BTreeMap::from([("GET /a".to_owned(), stats)]),
+            health,
+        }
+    }
+
+    #[test]
+    fn slots_add_up_by_endpoint_and_side() {
+        let mut totals = Totals::default();
+        totals.add(&slot(Side::Candidate, 2_000_000));
+        totals.add(&slot(Side::Baseline, 1_000_000));
+        totals.add(&slot(Side::Candidate, 4_000_000));
+        let figures = totals.figures();
+        assert_eq!(figures.endpoints.len(), 2);
+        let candidate = &figures.endpoints[1];
+        assert_eq!(candidate.side, Side::Candidate);
+        let counts = candidate.counts;
+        assert_eq!((counts.scheduled, counts.not_sent, counts.sent), (6, 2, 4));
+        assert_eq!((counts.ok, counts.http_error, counts.failures()), (2, 2, 2));
+        assert_eq!(candidate.classes["http_5xx"], 2);
+        let p50 = candidate.response_ns.p50.unwrap();
+        assert!((1_990_000..2_010_000).contains(&p50), "{p50}");
+        assert_eq!(figures.generator[1].slots, 2);
+        assert_eq!(figures.generator[0].cpu_share, 0.25);
+        assert_eq!(Totals::default().figures(), Figures::default());
+    }
+}
