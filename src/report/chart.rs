@@ -12,7 +12,7 @@ use crate::compare::{Change, Interval, Status};
 
 const SIZE: (u32, u32) = (600, 56);
 /// No strip shows more than so many tolerances to each side; what lies beyond is an arrow.
-const WIDEST: f64 = 5.0;
+const WIDEST: f64 = 4.0;
 
 // Middle tones that keep three to one against both a white and a dark page.
 const GREEN: RGBColor = RGBColor(46, 139, 87);

@@ -19,15 +19,19 @@ pub fn printable(text: &str) -> String {
             '\t' => shown.push_str("\\t"),
             ':' if before.is_whitespace() && rest.peek() == Some(&':') => shown.push_str("\\x3a"),
             '#' if before == '#' => shown.push_str("\\x23"),
-            c if is_hidden(c) && u32::from(c) < 0x80 => {
-                shown.push_str(&format!("\\x{:02x}", u32::from(c)));
-            }
-            c if is_hidden(c) => shown.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+            c if is_hidden(c) => shown.push_str(&code(c)),
             c => shown.push(c),
         }
         before = c;
     }
     shown
+}
+
+fn code(c: char) -> String {
+    match u32::from(c) {
+        code @ ..0x80 => format!("\\x{code:02x}"),
+        code => format!("\\u{{{code:x}}}"),
+    }
 }
 
 /// Whether a character has no shape of its own or changes the shape of its neighbours.

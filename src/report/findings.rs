@@ -71,10 +71,8 @@ pub(super) fn rounds(comparison: &Comparison, show: &dyn Fn(&str) -> String) -> 
             .map(|(reason, n)| format!("{} {n}", show(reason)))
             .collect();
         let reasons = reasons.join(", ");
-        text.push_str(&format!(
-            "; {} dropped whole, on both sides ({reasons})",
-            whole_number(u64::from(dropped))
-        ));
+        let dropped = whole_number(u64::from(dropped));
+        text = format!("{text}; {dropped} dropped whole, on both sides ({reasons})");
     }
     if rounds.measured < rounds.planned && comparison.decided {
         text.push_str("; stopped early, because enough was known");
