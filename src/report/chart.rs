@@ -41,6 +41,10 @@ pub(super) fn strip(change: &Change, reach: f64) -> String {
         draw(&mut svg, change, interval, reach).expect("drawing into memory cannot fail");
     }
     let inside = svg.split_once('>').map_or("</svg>", |(_, inside)| inside);
+    // A page of a thousand endpoints holds thousands of strips, so that defaults go unsaid.
+    let inside = ["opacity=\"1\" ", " stroke=\"none\"", "\n"]
+        .iter()
+        .fold(inside.to_owned(), |svg, part| svg.replace(part, ""));
     let said = format!(
         "Change {}, tolerated {}, {}",
         words::change_cell(change),
@@ -49,9 +53,7 @@ pub(super) fn strip(change: &Change, reach: f64) -> String {
     );
     format!(
         "<svg class=\"strip\" role=\"img\" aria-label=\"{said}\" viewBox=\"0 0 {} {}\">{}",
-        SIZE.0,
-        SIZE.1,
-        inside.trim_end()
+        SIZE.0, SIZE.1, inside
     )
 }
 

@@ -333,10 +333,10 @@ fn json_gives_back_exactly_what_was_put_in() {
 fn the_report_of_a_run_holds_no_hidden_character() {
     for nasty in NASTY {
         let mut report = sample::run();
-        nasty.clone_into(&mut report.target.label);
-        nasty.clone_into(&mut report.workload.source);
-        nasty.clone_into(&mut report.warnings[0].text);
-        nasty.clone_into(&mut report.totals.endpoints[0].endpoint);
+        (*nasty).clone_into(&mut report.target.label);
+        (*nasty).clone_into(&mut report.workload.source);
+        (*nasty).clone_into(&mut report.warnings[0].text);
+        (*nasty).clone_into(&mut report.totals.endpoints[0].endpoint);
         report.totals.endpoints[0].classes = [((*nasty).to_owned(), 1)].into();
         for text in [report.text(Style::default()), report.json()] {
             assert!(!text.contains(|c| is_hidden(c) && c != '\n'), "{nasty:?}");

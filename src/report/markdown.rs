@@ -15,8 +15,10 @@ const RESERVE: usize = 1_000;
 /// Longer names and texts are cut, in characters.
 const LONGEST: usize = 300;
 
-const HEADER: &str = "| | endpoint | metric | baseline | candidate | change | tolerated | status |\n\
-                      |---|---|---|--:|--:|:--|--:|:--|\n";
+const HEADER: &str = concat!(
+    "| | endpoint | metric | baseline | candidate | change | tolerated | status |\n",
+    "|---|---|---|--:|--:|:--|--:|:--|\n"
+);
 
 /// Lines up to the limit; what does not fit is counted.
 #[derive(Default)]

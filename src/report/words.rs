@@ -145,6 +145,22 @@ pub fn sentence(change: &Change, endpoint: &str) -> String {
     }
 }
 
+/// The reason of a status in a few words, where the status alone does not say it.
+pub fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Ok | Reason::BeyondTolerance => "",
+        Reason::Improved => "improved",
+        Reason::SlowerWithinTolerance => "slower, but tolerated",
+        Reason::Slower => "not shown to be within tolerance",
+        Reason::Unavailable => "stopped answering",
+        Reason::BlockedByErrors => "blocked by its error rate",
+        Reason::Noise => "too noisy to tell",
+        Reason::Dependent => "rounds resemble each other",
+        Reason::TooFewRequests => "too few requests",
+        Reason::Missing => "a round had no figure",
+    }
+}
+
 fn detectable(change: &Change) -> String {
     let found = change.detectable.filter(|size| size.is_finite());
     found.map_or(String::new(), |least| {
