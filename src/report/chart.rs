@@ -12,7 +12,7 @@ use crate::compare::{Change, Interval, Status};
 
 const SIZE: (u32, u32) = (600, 56);
 /// No strip shows more than so many tolerances to each side; what lies beyond is an arrow.
-const WIDEST: f64 = 5.0;
+const WIDEST: f64 = 4.0;
 
 // Middle tones that keep three to one against both a white and a dark page.
 const GREEN: RGBColor = RGBColor(46, 139, 87);
@@ -41,6 +41,10 @@ pub(super) fn strip(change: &Change, reach: f64) -> String {
         draw(&mut svg, change, interval, reach).expect("drawing into memory cannot fail");
     }
     let inside = svg.split_once('>').map_or("</svg>", |(_, inside)| inside);
+    // A page of a thousand endpoints holds thousands of strips, so that defaults go unsaid.
+    let inside = ["opacity=\"1\" ", " stroke=\"none\"", "\n"]
+        .iter()
+        .fold(inside.to_owned(), |svg, part| svg.replace(part, ""));
     let said = format!(
         "Change {}, tolerated {}, {}",
         words::change_cell(change),
@@ -49,9 +53,7 @@ pub(super) fn strip(change: &Change, reach: f64) -> String {
     );
     format!(
         "<svg class=\"strip\" role=\"img\" aria-label=\"{said}\" viewBox=\"0 0 {} {}\">{}",
-        SIZE.0,
-        SIZE.1,
-        inside.trim_end()
+        SIZE.0, SIZE.1, inside
     )
 }
 

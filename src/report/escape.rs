@@ -19,10 +19,7 @@ pub fn printable(text: &str) -> String {
             '\t' => shown.push_str("\\t"),
             ':' if before.is_whitespace() && rest.peek() == Some(&':') => shown.push_str("\\x3a"),
             '#' if before == '#' => shown.push_str("\\x23"),
-            c if is_hidden(c) && u32::from(c) < 0x80 => {
-                shown.push_str(&format!("\\x{:02x}", u32::from(c)));
-            }
-            c if is_hidden(c) => shown.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+            c if is_hidden(c) => shown.push_str(&code(c)),
             c => shown.push(c),
         }
         before = c;
@@ -30,13 +27,21 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+fn code(c: char) -> String {
+    match u32::from(c) {
+        code @ ..0x80 => format!("\\x{code:02x}"),
+        code => format!("\\u{{{code:x}}}"),
+    }
+}
+
 /// Whether a character has no shape of its own or changes the shape of its neighbours.
 pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{3164}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}')
         || u32::from(c) & 0xfffe == 0xfffe
 }
 

@@ -45,12 +45,17 @@ pub(super) fn notable(comparison: &Comparison) -> Vec<&Change> {
 
 /// Whether the figures can be trusted, in one sentence.
 pub(super) fn trust(comparison: &Comparison) -> &'static str {
-    match (comparison.verdict, comparison.warnings.is_empty()) {
-        (Verdict::Invalid, _) => {
-            "No: the measurement cannot be trusted, so nothing is judged by it."
-        }
-        (_, true) => "Yes: the generator and both sides did what was planned.",
-        (_, false) => "Yes, with the remarks below.",
+    let mut changes = comparison.changes.iter();
+    if comparison.verdict == Verdict::Invalid {
+        "No: the measurement cannot be trusted, so nothing is judged by it."
+    } else if changes.any(|change| change.gate && change.status == Status::Invalid) {
+        "Yes, but for the metrics that are marked INVALID."
+    } else if !comparison.warnings.is_empty() {
+        "Yes, with the warnings given here."
+    } else if !comparison.rounds.dropped.is_empty() {
+        "Yes: rounds that something disturbed were dropped."
+    } else {
+        "Yes: nothing disturbed the measurement."
     }
 }
 
@@ -71,10 +76,8 @@ pub(super) fn rounds(comparison: &Comparison, show: &dyn Fn(&str) -> String) -> 
             .map(|(reason, n)| format!("{} {n}", show(reason)))
             .collect();
         let reasons = reasons.join(", ");
-        text.push_str(&format!(
-            "; {} dropped whole, on both sides ({reasons})",
-            whole_number(u64::from(dropped))
-        ));
+        let dropped = whole_number(u64::from(dropped));
+        text = format!("{text}; {dropped} dropped whole, on both sides ({reasons})");
     }
     if rounds.measured < rounds.planned && comparison.decided {
         text.push_str("; stopped early, because enough was known");
@@ -89,4 +92,37 @@ pub(super) fn coverage(comparison: &Comparison) -> String {
         "Endpoints with a judged latency carry {} of the requests.",
         share(comparison.coverage)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn trust_names_the_gravest_doubt() {
+        let mut comparison = sample::report().comparison;
+        assert!(trust(&comparison).contains("marked INVALID"));
+        comparison.changes.clear();
+        assert!(trust(&comparison).contains("warnings"));
+        comparison.warnings.clear();
+        assert!(trust(&comparison).contains("dropped"));
+        comparison.rounds.dropped.clear();
+        assert!(trust(&comparison).contains("nothing disturbed"));
+        comparison.verdict = Verdict::Invalid;
+        assert!(trust(&comparison).starts_with("No:"));
+    }
+
+    #[test]
+    fn what_passed_and_moved_matters_when_nothing_else_does() {
+        let mut comparison = sample::report().comparison;
+        assert_eq!(notable(&comparison).len(), 4);
+        comparison
+            .changes
+            .retain(|change| change.status == Status::Pass);
+        let moved = notable(&comparison);
+        assert_eq!(moved.len(), 1);
+        assert_eq!(moved[0].metric.name(), "p50");
+        assert_eq!(besides(&comparison).len(), 1);
+    }
 }

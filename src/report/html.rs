@@ -62,7 +62,7 @@ struct Row {
     kind: &'static str,
     sign: &'static str,
     status: &'static str,
-    sentence: String,
+    reason: &'static str,
 }
 
 struct Latency {
@@ -77,8 +77,7 @@ struct Latency {
 struct Failure {
     endpoint: String,
     side: &'static str,
-    class: String,
-    count: String,
+    classes: String,
     statuses: String,
 }
 
@@ -103,6 +102,7 @@ pub(super) fn render(report: &Report) -> String {
     };
     let all = |texts: &[String]| texts.iter().map(|text| printable(text)).collect();
     let totals = &report.totals;
+    let said = words::verdict_sentence(comparison, &|endpoint| printable(endpoint));
     let page = Page {
         css: CSS,
         css_digest: STANDARD.encode(Sha256::digest(CSS)),
@@ -110,7 +110,7 @@ pub(super) fn render(report: &Report) -> String {
         kind: verdict_kind(comparison.verdict),
         sign: verdict_sign(comparison.verdict),
         word: words::verdict_word(comparison.verdict),
-        sentence: words::verdict_sentence(comparison, &|endpoint| printable(endpoint)),
+        sentence: capital(&said),
         notable: notable
             .iter()
             .take(3)
@@ -131,7 +131,7 @@ pub(super) fn render(report: &Report) -> String {
             .map(|change| words::sentence(change, &printable(&change.endpoint)))
             .collect(),
         latencies: totals.endpoints.iter().map(latency).collect(),
-        failures: totals.endpoints.iter().flat_map(failures).collect(),
+        failures: totals.endpoints.iter().filter_map(failure).collect(),
         generator: totals.generator.iter().map(generator).collect(),
         configuration: configuration(report),
         command: printable(&report.subject.command),
@@ -140,6 +140,12 @@ pub(super) fn render(report: &Report) -> String {
     let mut text = page.render().expect("writing to memory");
     text.push('\n');
     text
+}
+
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 fn facts(report: &Report) -> Vec<(&'static str, String)> {
@@ -187,7 +193,6 @@ fn finding(change: &Change) -> Finding {
 }
 
 fn row(change: &Change, reach: f64) -> Row {
-    let endpoint = printable(&change.endpoint);
     Row {
         metric: change.metric.name(),
         baseline: words::level_cell(change, Side::Baseline),
@@ -198,8 +203,8 @@ fn row(change: &Change, reach: f64) -> Row {
         kind: status_kind(change.status),
         sign: words::status_sign(change.status),
         status: words::status_word(change.status),
-        sentence: words::sentence(change, &endpoint),
-        endpoint,
+        reason: words::reason(change.reason),
+        endpoint: printable(&change.endpoint),
     }
 }
 
@@ -216,22 +221,22 @@ fn latency(total: &EndpointTotals) -> Latency {
     }
 }
 
-fn failures(total: &EndpointTotals) -> Vec<Failure> {
+fn failure(total: &EndpointTotals) -> Option<Failure> {
     let failed = total.classes.iter();
     let failed = failed.filter(|(class, n)| class.as_str() != "ok" && **n > 0);
+    let classes: Vec<_> = failed
+        .map(|(class, n)| format!("{} {}", printable(class), whole_number(*n)))
+        .collect();
     let statuses = total.statuses.iter();
     let statuses: Vec<_> = statuses
         .map(|(status, n)| format!("{status} × {}", whole_number(*n)))
         .collect();
-    failed
-        .map(|(class, n)| Failure {
-            endpoint: printable(&total.endpoint),
-            side: total.side.name(),
-            class: printable(class),
-            count: whole_number(*n),
-            statuses: statuses.join(", "),
-        })
-        .collect()
+    (!classes.is_empty()).then(|| Failure {
+        endpoint: printable(&total.endpoint),
+        side: total.side.name(),
+        classes: classes.join(", "),
+        statuses: statuses.join(", "),
+    })
 }
 
 fn generator(side: &super::SideHealth) -> Generator {
@@ -308,5 +313,26 @@ mod tests {
         let judged = findings::judged(&report.comparison).len();
         let besides = findings::besides(&report.comparison).len();
         assert_eq!(render(&report).matches("<svg").count(), judged + besides);
+    }
+
+    #[test]
+    fn a_thousand_endpoints_stay_under_five_megabytes() {
+        let mut report = sample::report();
+        let (changes, totals) = (&mut report.comparison.changes, &mut report.totals.endpoints);
+        let rows: Vec<_> = changes.iter().take(3).cloned().collect();
+        let sides: Vec<_> = totals.iter().take(2).cloned().collect();
+        for n in 0..1_000 {
+            let named = || format!("GET /some/longer/path/{n}/{{id}}");
+            changes.extend(rows.iter().cloned().map(|mut row| {
+                row.endpoint = named();
+                row
+            }));
+            totals.extend(sides.iter().cloned().map(|mut side| {
+                side.endpoint = named();
+                side
+            }));
+        }
+        let page = render(&report);
+        assert!(page.len() < 5_000_000, "{}", page.len());
     }
 }

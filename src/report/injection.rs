@@ -192,14 +192,12 @@ fn no_character_hides_in_any_format() {
 #[test]
 fn a_page_differs_by_nothing_but_the_escaped_name() {
     let escape = |text: &str| {
-        let mut escaped = String::new();
-        for c in printable(text).chars() {
-            match c {
-                '<' | '>' | '&' | '"' | '\'' => escaped.push_str(&format!("&#{};", u32::from(c))),
-                c => escaped.push(c),
-            }
-        }
-        escaped
+        let marks = ["<", ">", "\"", "'"];
+        let shown = printable(text).replace('&', "&#38;");
+        marks.iter().fold(shown, |text, mark| {
+            let code = format!("&#{};", mark.as_bytes()[0]);
+            text.replace(mark, &code)
+        })
     };
     let page = |foreign: &str| render(&report_with(foreign), Format::Html, Style::default());
     let benign = page(HARMLESS);
@@ -328,5 +326,24 @@ fn json_gives_back_exactly_what_was_put_in() {
         let report = report_with(nasty);
         let text = render(&report, Format::Json, Style::default());
         assert_eq!(super::read_json(&text).unwrap(), report, "{nasty:?}");
+    }
+}
+
+#[test]
+fn the_report_of_a_run_holds_no_hidden_character() {
+    for nasty in NASTY {
+        let mut report = sample::run();
+        (*nasty).clone_into(&mut report.target.label);
+        (*nasty).clone_into(&mut report.workload.source);
+        (*nasty).clone_into(&mut report.warnings[0].text);
+        (*nasty).clone_into(&mut report.totals.endpoints[0].endpoint);
+        report.totals.endpoints[0].classes = [((*nasty).to_owned(), 1)].into();
+        for text in [report.text(Style::default()), report.json()] {
+            assert!(!text.contains(|c| is_hidden(c) && c != '\n'), "{nasty:?}");
+            for line in text.lines() {
+                assert!(!line.trim_start().starts_with("::"), "{line}");
+                assert!(!line.contains("##"), "{line}");
+            }
+        }
     }
 }

@@ -140,10 +140,7 @@ pub(super) fn pretty(document: &impl Serialize) -> String {
     for c in text.chars() {
         // JSON itself needs none of these characters outside of strings, but the line feed.
         if (is_hidden(c) && c != '\n') || (c == '#' && before == '#') {
-            let mut units = [0; 2];
-            for unit in c.encode_utf16(&mut units) {
-                safe.push_str(&format!("\\u{unit:04x}"));
-            }
+            safe.push_str(&escaped(c));
         } else {
             safe.push(c);
         }
@@ -151,6 +148,13 @@ pub(super) fn pretty(document: &impl Serialize) -> String {
     }
     safe.push('\n');
     safe
+}
+
+fn escaped(c: char) -> String {
+    let mut units = [0; 2];
+    let units = c.encode_utf16(&mut units).iter();
+    let units: Vec<_> = units.map(|unit| format!("\\u{unit:04x}")).collect();
+    units.concat()
 }
 
 /// The stable name of a status or a reason.

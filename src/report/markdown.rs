@@ -15,8 +15,10 @@ const RESERVE: usize = 1_000;
 /// Longer names and texts are cut, in characters.
 const LONGEST: usize = 300;
 
-const HEADER: &str = "| | endpoint | metric | baseline | candidate | change | tolerated | status |\n\
-                      |---|---|---|--:|--:|:--|--:|:--|\n";
+const HEADER: &str = concat!(
+    "| | endpoint | metric | baseline | candidate | change | tolerated | status |\n",
+    "|---|---|---|--:|--:|:--|--:|:--|\n"
+);
 
 /// Lines up to the limit; what does not fit is counted.
 #[derive(Default)]
@@ -45,8 +47,9 @@ impl Page {
 
     // The tags go in pairs, whatever the limit leaves out between them.
     fn folded(&mut self, title: &str, fill: impl FnOnce(&mut Self)) {
-        self.text
-            .push_str(&format!("\n<details><summary>{title}</summary>\n\n"));
+        for part in ["\n<details><summary>", title, "</summary>\n\n"] {
+            self.text.push_str(part);
+        }
         fill(self);
         self.text.push_str("\n</details>\n");
     }
@@ -73,7 +76,9 @@ pub(super) fn render(report: &Report) -> String {
     let judged = findings::judged(comparison);
     if !judged.is_empty() {
         page.push(&format!("\n{HEADER}"));
-        judged.iter().for_each(|change| page.push(&row(change)));
+        for change in judged {
+            page.push(&row(change));
+        }
     }
     page.push(&format!(
         "\nCan it be trusted? {} {} {}\n",
@@ -87,8 +92,7 @@ pub(super) fn render(report: &Report) -> String {
     details(&mut page, report);
     if page.left_out > 0 {
         let lines = words::plural(page.left_out, "more line");
-        page.text
-            .push_str(&format!("\n{lines} left out; see `report.html`.\n"));
+        return format!("{}\n{lines} left out; see `report.html`.\n", page.text);
     }
     page.text
 }
@@ -112,7 +116,9 @@ fn details(page: &mut Page, report: &Report) {
     if !besides.is_empty() {
         page.folded("Other metrics, shown but not judged by", |page| {
             page.push(HEADER);
-            besides.iter().for_each(|change| page.push(&row(change)));
+            for change in besides {
+                page.push(&row(change));
+            }
         });
     }
     let not_judged = findings::not_judged(comparison);

@@ -180,13 +180,14 @@ impl RunReport {
     fn remarks(&self) -> String {
         let mut text = String::new();
         for side in &self.totals.generator {
-            text.push_str(&format!(
-                "Send lag: p50 {}, p99 {}, max {}; busiest sending thread {} of its core.\n",
+            let said = format!(
+                "p50 {}, p99 {}, max {}; busiest sending thread {} of its core.",
                 words::time_cell(side.send_lag_ns.p50),
                 words::time_cell(side.send_lag_ns.p99),
                 words::time_cell(side.send_lag_ns.max),
                 words::share(side.cpu_share)
-            ));
+            );
+            text.push_str(&wrap(&said, "Send lag: ", "  "));
         }
         let classes = self.classes();
         let failed = classes

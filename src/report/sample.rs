@@ -86,9 +86,30 @@ fn subject() -> Subject {
 }
 
 fn comparison() -> Comparison {
+    Comparison {
+        verdict: Verdict::Regressed,
+        causes: Vec::new(),
+        changes: changes(),
+        rounds: RoundsUsed {
+            planned: 12,
+            measured: 12,
+            valid: 11,
+            dropped: BTreeMap::from([("send_lag".to_owned(), 1)]),
+        },
+        coverage: 0.97,
+        warnings: vec![Warning {
+            code: "steal".into(),
+            text: "the hypervisor took 6 % of the CPU in one round; both sides suffered alike"
+                .into(),
+        }],
+        decided: true,
+    }
+}
+
+fn changes() -> Vec<Change> {
     let time = |status, reason, interval| change(CART, Metric::P99, (status, reason), interval);
     let pass = Status::Pass;
-    let changes = vec![
+    vec![
         time(
             Status::Regressed,
             Reason::BeyondTolerance,
@@ -106,15 +127,12 @@ fn comparison() -> Comparison {
                 Some((0.0048, 0.0036, 0.0061)),
             )
         },
-        Change {
-            autocorrelation: Some(0.6),
-            ..change(
-                ORDER,
-                Metric::P99,
-                (Status::Invalid, Reason::Dependent),
-                Some((0.02, -0.05, 0.09)),
-            )
-        },
+        change(
+            ORDER,
+            Metric::P99,
+            (Status::Invalid, Reason::Dependent),
+            Some((0.02, -0.05, 0.09)),
+        ),
         change(
             ORDER,
             Metric::P50,
@@ -156,25 +174,7 @@ fn comparison() -> Comparison {
                 None,
             )
         },
-    ];
-    Comparison {
-        verdict: Verdict::Regressed,
-        causes: Vec::new(),
-        changes,
-        rounds: RoundsUsed {
-            planned: 12,
-            measured: 12,
-            valid: 11,
-            dropped: BTreeMap::from([("send_lag".to_owned(), 1)]),
-        },
-        coverage: 0.97,
-        warnings: vec![Warning {
-            code: "steal".into(),
-            text: "the hypervisor took 6 % of the CPU in one round; both sides suffered alike"
-                .into(),
-        }],
-        decided: true,
-    }
+    ]
 }
 
 fn change(

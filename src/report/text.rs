@@ -126,7 +126,9 @@ fn changes(changes: &[&Change], style: Style) -> String {
 fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) {
     for (index, line) in lines.enumerate() {
         if index == 0 {
-            text.push_str(&format!("\n{title}:\n"));
+            for part in ["\n", title, ":\n"] {
+                text.push_str(part);
+            }
         }
         text.push_str(&wrap(&line, "  - ", "    "));
     }

@@ -4,9 +4,10 @@
 //! the comparison says improved. Endpoint names pass through the caller's `show`, so that each
 //! format quotes them in its own way.
 
+use super::numbers::{bare, rounded, scaled};
+pub use super::numbers::{duration, elapsed, plural, share, time_cell, whole_number};
 use crate::compare::{Change, Comparison, Interval, Metric, Reason, Status, Verdict};
 use crate::run::Side;
-use crate::units::{count, seconds};
 
 /// The verdict as people and scripts search for it.
 pub fn verdict_word(verdict: Verdict) -> &'static str {
@@ -58,7 +59,7 @@ pub fn verdict_sentence(comparison: &Comparison, show: &dyn Fn(&str) -> String) 
                 (0, _) => "there is not enough evidence for a verdict".to_owned(),
                 (open, all) => format!(
                     "the evidence was not enough to decide {} of {}",
-                    whole(open),
+                    open,
                     plural(all, "metric")
                 ),
             }
@@ -68,42 +69,40 @@ pub fn verdict_sentence(comparison: &Comparison, show: &dyn Fn(&str) -> String) 
 }
 
 fn regressions(comparison: &Comparison, show: &dyn Fn(&str) -> String) -> String {
-    let kinds: [(&dyn Fn(&Change) -> bool, &str); 4] = [
-        (&|c| c.reason == Reason::Unavailable, "stopped answering"),
-        (
-            &|c| c.metric == Metric::ErrorRate && c.reason != Reason::Unavailable,
-            "fails more often than the baseline",
-        ),
-        (
-            &|c| c.metric != Metric::ErrorRate && c.reason == Reason::BeyondTolerance,
-            "is slower than you tolerate",
-        ),
-        (
-            &|c| c.metric != Metric::ErrorRate && c.reason == Reason::Slower,
-            "is slower, and was not shown to stay within your tolerance,",
-        ),
-    ];
-    let mut said = Vec::new();
-    for (is, words) in kinds {
-        let mut at: Vec<&str> = Vec::new();
-        for change in &comparison.changes {
-            let counts = change.gate && change.status == Status::Regressed && is(change);
-            if counts && !at.contains(&change.endpoint.as_str()) {
-                at.push(&change.endpoint);
-            }
+    let mut complaints: Vec<(&str, Vec<&str>)> = Vec::new();
+    for change in &comparison.changes {
+        if !change.gate || change.status != Status::Regressed {
+            continue;
         }
-        if let Some((first, others)) = at.split_first() {
-            let more = match others.len() {
-                0 => String::new(),
-                n => format!(" and {}", plural(n, "other endpoint")),
-            };
-            said.push(format!("{words} at {}{more}", show(first)));
+        let (said, endpoint) = (complaint(change), change.endpoint.as_str());
+        match complaints.iter_mut().find(|(known, _)| *known == said) {
+            Some((_, at)) if at.contains(&endpoint) => {}
+            Some((_, at)) => at.push(endpoint),
+            None => complaints.push((said, vec![endpoint])),
         }
     }
-    if said.is_empty() {
+    if complaints.is_empty() {
         return "the candidate is worse than you tolerate".to_owned();
     }
-    format!("the candidate {}", said.join(", and "))
+    let complaints = complaints.iter().map(|(said, at)| match at.len() {
+        1 => format!("{said} at {}", show(at[0])),
+        n => format!(
+            "{said} at {} and {}",
+            show(at[0]),
+            plural(n - 1, "other endpoint")
+        ),
+    });
+    let complaints: Vec<_> = complaints.collect();
+    format!("the candidate {}", complaints.join(", and "))
+}
+
+fn complaint(change: &Change) -> &'static str {
+    match (change.reason, change.metric) {
+        (Reason::Unavailable, _) => "stopped answering",
+        (_, Metric::ErrorRate) => "fails more often than the baseline",
+        (Reason::BeyondTolerance, _) => "is slower than you tolerate",
+        _ => "is slower, and was not shown to stay within your tolerance,",
+    }
 }
 
 /// What was found of one metric, as one plain sentence.
@@ -143,6 +142,22 @@ pub fn sentence(change: &Change, endpoint: &str) -> String {
             rounded(change.requests_per_round)
         ),
         Reason::Missing => format!("{what} was not judged: some round had no figure for it."),
+    }
+}
+
+/// The reason of a status in a few words, where the status alone does not say it.
+pub fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Ok | Reason::BeyondTolerance => "",
+        Reason::Improved => "improved",
+        Reason::SlowerWithinTolerance => "slower, but tolerated",
+        Reason::Slower => "not shown to be within tolerance",
+        Reason::Unavailable => "stopped answering",
+        Reason::BlockedByErrors => "blocked by its error rate",
+        Reason::Noise => "too noisy to tell",
+        Reason::Dependent => "rounds resemble each other",
+        Reason::TooFewRequests => "too few requests",
+        Reason::Missing => "a round had no figure",
     }
 }
 
@@ -215,7 +230,7 @@ pub fn level_cell(change: &Change, side: Side) -> String {
     };
     match (level, change.metric) {
         (None, _) => "–".to_owned(),
-        (Some(rate), Metric::ErrorRate) => size_percent(rate),
+        (Some(rate), Metric::ErrorRate) => share(rate),
         (Some(ns), _) => duration(ns),
     }
 }
@@ -224,12 +239,8 @@ pub fn level_cell(change: &Change, side: Side) -> String {
 pub fn size(change: &Change, value: f64) -> String {
     match change.metric {
         Metric::ErrorRate => format!("{} pp", scaled(value)),
-        _ => size_percent(value),
+        _ => share(value),
     }
-}
-
-fn size_percent(value: f64) -> String {
-    format!("{} %", scaled(value))
 }
 
 /// A change with its sign, in the unit of its metric.
@@ -242,185 +253,10 @@ pub fn signed(change: &Change, value: f64) -> String {
     format!("{} {unit}", bare(value))
 }
 
-fn bare(value: f64) -> String {
-    let text = hundredths(value.abs());
-    match (
-        text.trim_matches(['0', '.']).is_empty(),
-        text.strip_prefix('>'),
-    ) {
-        (true, _) => "0".to_owned(),
-        (false, Some(most)) if value > 0.0 => format!(">+{most}"),
-        (false, Some(most)) => format!("<−{most}"),
-        (false, None) if value < 0.0 => format!("−{text}"),
-        (false, None) => format!("+{text}"),
-    }
-}
-
-/// A ratio in hundredths without superfluous zeros.
-fn scaled(ratio: f64) -> String {
-    let text = hundredths(ratio);
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
-}
-
-/// A ratio in hundredths, to about three digits; what is beyond all use is cut off.
-fn hundredths(ratio: f64) -> String {
-    let percent = ratio * 100.0;
-    if percent.is_nan() {
-        return "?".to_owned();
-    }
-    if percent.is_infinite() {
-        return if percent > 0.0 { "∞" } else { "−∞" }.to_owned();
-    }
-    let decimals = match percent.abs() {
-        p if p >= 99_999.5 => return ">99,999".to_owned(),
-        p if p >= 99.95 => 0,
-        p if p >= 0.995 => 1,
-        _ => 2,
-    };
-    grouped(&format!("{percent:.decimals$}"))
-}
-
-/// A time in nanoseconds as people say it: `812 µs`, `12.3 ms`, `1.23 s`.
-pub fn duration(ns: f64) -> String {
-    if !ns.is_finite() {
-        return "∞".to_owned();
-    }
-    // The limits are where three digits would round up into the next unit.
-    let (value, unit) = match ns {
-        ns if ns < 999.5 => return format!("{} ns", rounded(ns)),
-        ns if ns < 999_500.0 => (ns / 1e3, "µs"),
-        ns if ns < 999_500_000.0 => (ns / 1e6, "ms"),
-        ns => (ns / 1e9, "s"),
-    };
-    let decimals = match value {
-        v if v < 9.995 => 2,
-        v if v < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{} {unit}", grouped(&format!("{value:.decimals$}")))
-}
-
-/// A stored time in nanoseconds as people say it; a dash where there is none.
-pub fn time_cell(ns: Option<u64>) -> String {
-    ns.map_or("–".to_owned(), |ns| duration(count(ns)))
-}
-
-/// How long something took, in seconds, minutes and hours: `58.2 s`, `4 min 56 s`.
-pub fn elapsed(ns: u64) -> String {
-    let tenths = seconds(ns);
-    if tenths < 59.95 {
-        return format!("{tenths:.1} s");
-    }
-    let whole = (ns + 500_000_000) / 1_000_000_000;
-    match (whole / 3600, whole / 60 % 60, whole % 60) {
-        (0, minutes, rest) => format!("{minutes} min {rest} s"),
-        (hours, minutes, _) => format!("{} h {minutes} min", whole_number(hours)),
-    }
-}
-
-/// A count with its thousands apart: `12,345`.
-pub fn whole_number(n: u64) -> String {
-    grouped(&n.to_string())
-}
-
-fn whole(n: usize) -> String {
-    grouped(&n.to_string())
-}
-
-/// A share in `[0, 1]` as a percentage.
-pub fn share(value: f64) -> String {
-    size_percent(value)
-}
-
-/// `1 round`, `12 rounds`.
-pub fn plural(n: impl ToString, noun: &str) -> String {
-    let n = n.to_string();
-    let ending = if n == "1" { "" } else { "s" };
-    format!("{} {noun}{ending}", grouped(&n))
-}
-
-fn rounded(value: f64) -> String {
-    grouped(&format!("{value:.0}"))
-}
-
-fn grouped(number: &str) -> String {
-    let (sign, digits) = match number.strip_prefix('-') {
-        Some(digits) => ("−", digits),
-        None => ("", number),
-    };
-    let (whole, fraction) = match digits.split_once('.') {
-        Some((whole, fraction)) => (whole, format!(".{fraction}")),
-        None => (digits, String::new()),
-    };
-    let mut text = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    format!("{sign}{text}{fraction}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sample;
     use super::*;
-
-    #[test]
-    fn times_have_three_digits_and_the_unit_people_say() {
-        for (ns, said) in [
-            (0.0, "0 ns"),
-            (850.0, "850 ns"),
-            (999.6, "1.00 µs"),
-            (12_340.0, "12.3 µs"),
-            (812_000.0, "812 µs"),
-            (999_600.0, "1.00 ms"),
-            (9_996_000.0, "10.0 ms"),
-            (99_960_000.0, "100 ms"),
-            (1_234_000_000.0, "1.23 s"),
-            (3_600e9, "3,600 s"),
-            (f64::INFINITY, "∞"),
-        ] {
-            assert_eq!(duration(ns), said);
-        }
-        for (ns, said) in [
-            (0, "0.0 s"),
-            (58_200_000_000, "58.2 s"),
-            (59_960_000_000, "1 min 0 s"),
-            (296_000_000_000, "4 min 56 s"),
-            (7_260_000_000_000, "2 h 1 min"),
-        ] {
-            assert_eq!(elapsed(ns), said);
-        }
-    }
-
-    #[test]
-    fn ratios_are_percent_and_errors_are_points() {
-        for (ratio, shown, signed) in [
-            (0.1, "10", "+10.0"),
-            (0.228, "22.8", "+22.8"),
-            (0.0048, "0.48", "+0.48"),
-            (0.0, "0", "0"),
-            (-0.000_001, "−0", "0"),
-            (1.5, "150", "+150"),
-            (12.347, "1,235", "+1,235"),
-            (1e7, ">99,999", ">+99,999"),
-            (f64::INFINITY, "∞", "+∞"),
-        ] {
-            if ratio >= 0.0 {
-                assert_eq!(scaled(ratio), shown);
-            }
-            assert_eq!(bare(ratio), signed);
-        }
-        assert_eq!(bare(-0.05), "−5.0");
-        assert_eq!(whole_number(1_234_567), "1,234,567");
-        assert_eq!(plural(1, "round"), "1 round");
-        assert_eq!(plural(1_000, "round"), "1,000 rounds");
-    }
 
     fn worded(metric: Metric, reason: Reason, lower: f64, upper: f64) -> String {
         let mut change = sample::report().comparison.changes[0].clone();
@@ -535,8 +371,8 @@ mod tests {
         let show = |endpoint: &str| format!("<{endpoint}>");
         assert_eq!(
             headline(&comparison, &show),
-            "REGRESSED: the candidate fails more often than the baseline at <POST /orders/{id}>, \
-             and is slower than you tolerate at <GET /cart>"
+            "REGRESSED: the candidate is slower than you tolerate at <GET /cart>, and fails more \
+             often than the baseline at <POST /orders/{id}>"
         );
         comparison.changes[1].status = Status::Pass;
         comparison.changes[4].status = Status::Regressed;
