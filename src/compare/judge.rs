@@ -295,3 +295,6 @@ fn worst_first(a: &Change, b: &Change) -> std::cmp::Ordering {
         .then_with(|| a.endpoint.cmp(&b.endpoint))
         .then(a.metric.cmp(&b.metric))
 }
+
+#[cfg(test)]
+mod tests;

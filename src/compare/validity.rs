@@ -322,12 +322,12 @@ fn check_answers(validity: &mut Validity) {
         Side::BOTH.map(|side| share(&valid, side, |f| f.retried, |f| f.ok + f.failures)),
     ];
     for side in Side::BOTH {
-        let limited = limiter[side.index()];
-        if limited > 0.005 {
+        let slowed = limiter[side.index()];
+        if slowed > 0.005 {
             validity.causes.push(format!(
                 "a limiter answered {:.1} % of the {}'s requests: the limiter was measured, not \
                  the service; lower the rate or lift the limit",
-                100.0 * limited,
+                100.0 * slowed,
                 side.name()
             ));
         }
