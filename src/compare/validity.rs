@@ -1,5 +1,5 @@
 //! Whether the measurement can be trusted: which rounds are dropped and why, and what makes
-//! the whole comparison INVALID (the table of DESIGN section 5).
+//! the whole comparison INVALID (method.md 2.10 and the table there).
 //!
 //! Rounds are dropped whole, both sides, for reasons that do not look at the result; the one
 //! question about the result is whether a side still answers at all.

@@ -1,4 +1,4 @@
-//! Verdicts on evidence made by hand: the table of DESIGN section 5, the precedence of causes,
+//! Verdicts on evidence made by hand: the table of validity (method.md 2.10), the precedence of causes,
 //! errors before latency, and when a run may stop.
 
 use super::*;
