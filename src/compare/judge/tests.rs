@@ -1,5 +1,5 @@
-//! Verdicts on evidence made by hand: the table of validity (method.md 2.10), the precedence of causes,
-//! errors before latency, and when a run may stop.
+//! Verdicts on evidence made by hand: the table of validity (method.md 2.10), the precedence of
+//! causes, errors before latency, and when a run may stop.
 
 use super::*;
 use crate::{
