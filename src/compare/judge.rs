@@ -1,4 +1,4 @@
-//! The verdict: rounds in, comparison out (method.md 2.7, DESIGN sections 5 and 6).
+//! The verdict: rounds in, comparison out (method.md 2.7).
 //!
 //! All looks are recomputed from the valid rounds each time, so that the same rounds always
 //! give the same answer, during the run or years later from its file.
@@ -295,3 +295,6 @@ fn worst_first(a: &Change, b: &Change) -> std::cmp::Ordering {
         .then_with(|| a.endpoint.cmp(&b.endpoint))
         .then(a.metric.cmp(&b.metric))
 }
+
+#[cfg(test)]
+mod tests;

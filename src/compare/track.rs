@@ -64,10 +64,7 @@ impl Track {
             })
         };
         let points: Vec<Point> = rounds.iter().enumerate().filter_map(point).collect();
-        let whole = match metric {
-            Metric::ErrorRate => !points.is_empty() || rounds.is_empty(),
-            _ => points.len() == rounds.len(),
-        };
+        let whole = metric == Metric::ErrorRate || points.len() == rounds.len();
         whole.then(|| Self {
             endpoint: endpoint.to_owned(),
             metric,

@@ -1,5 +1,5 @@
 //! Whether the measurement can be trusted: which rounds are dropped and why, and what makes
-//! the whole comparison INVALID (the table of DESIGN section 5).
+//! the whole comparison INVALID (method.md 2.10 and the table there).
 //!
 //! Rounds are dropped whole, both sides, for reasons that do not look at the result; the one
 //! question about the result is whether a side still answers at all.
@@ -322,12 +322,12 @@ fn check_answers(validity: &mut Validity) {
         Side::BOTH.map(|side| share(&valid, side, |f| f.retried, |f| f.ok + f.failures)),
     ];
     for side in Side::BOTH {
-        let limited = limiter[side.index()];
-        if limited > 0.005 {
+        let slowed = limiter[side.index()];
+        if slowed > 0.005 {
             validity.causes.push(format!(
                 "a limiter answered {:.1} % of the {}'s requests: the limiter was measured, not \
                  the service; lower the rate or lift the limit",
-                100.0 * limited,
+                100.0 * slowed,
                 side.name()
             ));
         }
