@@ -10,6 +10,8 @@ use hdrhistogram::{
     serialization::{Deserializer, Serializer, V2DeflateSerializer},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::count;
 
 /// Values below this many nanoseconds share buckets of 64 ns; above, three digits hold.
@@ -18,7 +20,8 @@ const LOWEST_NS: u64 = 100;
 const HIGHEST_NS: u64 = 1 << 42;
 
 /// A distribution of durations in nanoseconds.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Histogram {
     // Absent until the first value.
     hdr: Option<Box<Hdr<u32>>>,
@@ -37,6 +40,20 @@ impl PartialEq for Histogram {
 #[derive(Debug, thiserror::Error)]
 #[error("not a histogram in the HdrHistogram V2 encoding: {0}")]
 pub struct DecodeError(String);
+
+impl TryFrom<String> for Histogram {
+    type Error = DecodeError;
+
+    fn try_from(text: String) -> Result<Self, DecodeError> {
+        Self::decode(&text)
+    }
+}
+
+impl From<Histogram> for String {
+    fn from(histogram: Histogram) -> Self {
+        histogram.encode()
+    }
+}
 
 impl Histogram {
     /// Adds one duration; longer than the range counts as the longest.

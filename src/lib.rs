@@ -7,9 +7,12 @@
 
 pub mod clock;
 pub mod compare;
+pub mod demo;
 pub mod histogram;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod text;
+pub mod tls;
 pub mod units;
 pub mod workload;

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Class, Group};
 use crate::histogram::Histogram;
 
 /// Counts and distributions of one endpoint on one side in one slot.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EndpointStats {
     /// How many requests the schedule held.
     pub scheduled: u64,

@@ -1,0 +1,228 @@
+//! Starting and stopping the threads of a run, and putting slots together from their parts.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use tokio::sync::mpsc;
+
+use super::{
+    encode::Encoder,
+    feed::{Endpoints, FEED_DEPTH, Feed},
+    schedule::{Arrivals, Layout, SlotSpec},
+    stream::{Endpoint, EndpointError},
+    tally::{Part, merge},
+    worker::{self, Gauge, Limits, Stop, Task},
+};
+use crate::{
+    clock::Clock,
+    run::{Side, Slot},
+    tls::{Trust, tls_config},
+    units::SECOND_NS,
+    workload::{Target, Workload, WorkloadError},
+};
+
+/// Time between starting the threads and the first instant of the schedule.
+const LEAD_NS: u64 = SECOND_NS / 10;
+/// Parts of slots that may wait for the conductor.
+const PARTS_DEPTH: usize = 1024;
+
+/// Everything that decides what a run sends.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// The resolved targets: baseline and candidate; a run of one side has only the candidate.
+    pub targets: [Option<Target>; 2],
+    /// What is sent.
+    pub workload: Workload,
+    /// How the time is cut.
+    pub layout: Layout,
+    /// When requests are due.
+    pub arrivals: Arrivals,
+    /// Makes every choice of the schedule repeatable.
+    pub seed: u64,
+    /// Bounds on requests and connections.
+    pub limits: Limits,
+    /// Sending threads, at least 1.
+    pub threads: usize,
+    /// The mark that each request carries.
+    pub run_id: String,
+    /// How certificates are checked.
+    pub trust: Trust,
+}
+
+/// Why a run could not go on; never anything that a target did.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A target cannot be connected to at all.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The workload could not be read.
+    #[error(transparent)]
+    Workload(#[from] WorkloadError),
+    /// A thread could not be started, or its runtime broke.
+    #[error("the load engine failed: {0}")]
+    Io(#[from] io::Error),
+    /// A bug: a thread of the engine panicked.
+    #[error("a thread of the load engine panicked; this is a bug in proofload")]
+    Panicked,
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Running {
+    parts: mpsc::Receiver<Part>,
+    threads: Vec<JoinHandle<Result<(), EngineError>>>,
+    gathering: BTreeMap<u32, (usize, Part)>,
+    ready: BTreeMap<u32, Slot>,
+    specs: BTreeMap<u32, SlotSpec>,
+    workers: usize,
+    endpoints: Endpoints,
+    load_length_ns: u64,
+    start_ns: u64,
+    /// Ends the run early.
+    pub stop: Arc<Stop>,
+    /// What a progress display may read.
+    pub gauge: Arc<Gauge>,
+}
+
+/// Starts a run; returns as soon as its threads are started.
+///
+/// # Errors
+/// When a target was not resolved, the workload cannot be opened, or a thread not be started.
+pub fn start(load: &Load) -> Result<Running, EngineError> {
+    let clock = Clock::start();
+    let tls = tls_config(&load.trust);
+    let mut endpoints = [None, None];
+    let mut encoders = [None, None];
+    for side in Side::BOTH {
+        if let Some(target) = &load.targets[side.index()] {
+            endpoints[side.index()] = Some(Endpoint::new(target, &tls)?);
+            encoders[side.index()] = Some(Encoder::new(target, &load.run_id));
+        }
+    }
+    let workers = load.threads.max(1);
+    let (stop, gauge) = (Arc::new(Stop::default()), Arc::new(Gauge::default()));
+    let (parts_in, parts) = mpsc::channel(PARTS_DEPTH);
+    let mut threads = Vec::new();
+    let mut lanes = Vec::new();
+    for n in 0..workers {
+        let (lane, feed) = mpsc::channel(FEED_DEPTH);
+        lanes.push(lane);
+        let task = Task {
+            clock,
+            endpoints: endpoints.clone(),
+            limits: load.limits,
+            gauge: Arc::clone(&gauge),
+            stop: Arc::clone(&stop),
+            feed,
+            parts: parts_in.clone(),
+        };
+        let name = format!("send-{n}");
+        threads.push(
+            thread::Builder::new()
+                .name(name)
+                .spawn(move || Ok(sender(task)?))?,
+        );
+    }
+    let names = Endpoints::new(&load.workload);
+    let start_ns = clock.now_ns() + LEAD_NS;
+    let feed = Feed {
+        workload: load.workload.clone(),
+        layout: load.layout,
+        arrivals: load.arrivals,
+        seed: load.seed,
+        start_ns,
+        encoders,
+        endpoints: names.clone(),
+        lanes,
+        stop: Arc::clone(&stop),
+    };
+    let feeder = thread::Builder::new().name("feed".to_owned());
+    threads.push(feeder.spawn(move || Ok(feed.run()?))?);
+    let specs = load
+        .layout
+        .windows(load.seed)
+        .flat_map(|window| window.slots);
+    Ok(Running {
+        parts,
+        threads,
+        gathering: BTreeMap::new(),
+        ready: BTreeMap::new(),
+        specs: specs.map(|spec| (spec.id, spec)).collect(),
+        workers,
+        endpoints: names,
+        load_length_ns: load.layout.slot_ns,
+        start_ns,
+        stop,
+        gauge,
+    })
+}
+
+/// One sending thread: its own runtime, its own connections, nothing shared.
+fn sender(task: Task) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, worker::run(task))
+}
+
+impl Running {
+    /// The next slot that has closed, in the order of closing; `None` when the run is over.
+    pub async fn next_slot(&mut self) -> Option<Slot> {
+        loop {
+            if let Some((_, slot)) = self.ready.pop_first() {
+                return Some(slot);
+            }
+            let part = self.parts.recv().await?;
+            let id = part.slot;
+            match self.gathering.remove(&id) {
+                None => self.gathering.insert(id, (1, part)),
+                Some((n, mut sum)) => {
+                    merge(&mut sum, part);
+                    self.gathering.insert(id, (n + 1, sum))
+                }
+            };
+            if self
+                .gathering
+                .get(&id)
+                .is_some_and(|(n, _)| *n == self.workers)
+                && let Some((_, part)) = self.gathering.remove(&id)
+                && let Some(spec) = self.specs.get(&id)
+            {
+                self.ready.insert(id, self.slot(*spec, part));
+            }
+        }
+    }
+
+    fn slot(&self, spec: SlotSpec, part: Part) -> Slot {
+        let named = part.endpoints.into_iter();
+        Slot {
+            round: spec.round,
+            position: spec.position,
+            side: spec.side,
+            start_ns: part.start_ns.saturating_sub(self.start_ns),
+            length_ns: self.load_length_ns,
+            complete: part.complete,
+            endpoints: named
+                .map(|(index, stats)| (self.endpoints.name(index).to_owned(), stats))
+                .collect(),
+            health: part.health,
+        }
+    }
+
+    /// Waits for all threads to end.
+    ///
+    /// # Errors
+    /// The first thing that went wrong on one of them.
+    pub fn finish(self) -> Result<(), EngineError> {
+        drop(self.parts);
+        for thread in self.threads {
+            thread.join().map_err(|_| EngineError::Panicked)??;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+//! The load engine: sends what the schedule says when it says so, and measures itself.
+//!
+//! `schedule` (pure) → `feed` (a thread that reads and encodes ahead) → `worker` (the sending
+//! loop, one a thread) → `connection` and `http1` → `tally` → `engine` (slots, whole again).
+
+mod connection;
+mod encode;
+mod engine;
+mod feed;
+mod health;
+mod http1;
+mod schedule;
+mod stream;
+mod tally;
+mod worker;
+
+pub use engine::{EngineError, Load, Running, start};
+pub use feed::{Endpoints, expected, mean_rate};
+pub use schedule::{Arrangement, Arrivals, Layout, SlotSpec, Window};
+pub use stream::EndpointError;
+pub use worker::{Gauge, Limits, Stop};
