@@ -8,10 +8,13 @@
 pub mod clock;
 pub mod compare;
 pub mod demo;
+pub mod experiment;
 pub mod histogram;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod staging;
+pub mod store;
 pub mod text;
 pub mod tls;
 pub mod units;

@@ -29,7 +29,7 @@ pub use evidence::RoundEvidence;
 pub use judge::judge;
 pub use metric::Metric;
 pub use planning::{can_show_errors, clean_requests_needed, is_judgeable, minimum_requests};
-pub use policy::{Design, Margin, MarginRule, Margins, Policy, PolicyError};
+pub use policy::{Design, Margin, MarginRule, Margins, Policy, PolicyError, PolicyProblem};
 pub use spending::Boundaries;
 
 pub use validity::most_rounds;

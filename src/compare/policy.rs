@@ -205,6 +205,70 @@ pub struct Policy {
     pub timeout_ns: u64,
 }
 
+impl Policy {
+    /// Whether the margins make sense for what is planned.
+    ///
+    /// # Errors
+    /// When a rule names an endpoint that is not there, or a minimum effect that was given does
+    /// not lie below its tolerance: nothing could be decided between them.
+    pub fn check(&self, design: &Design, min_effect: &[MarginRule]) -> Result<(), PolicyProblem> {
+        for name in self
+            .tolerance
+            .endpoints()
+            .chain(self.minimum_effect.endpoints())
+        {
+            if !design.expected.contains_key(name) {
+                let there = design
+                    .expected
+                    .keys()
+                    .take(5)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                return Err(PolicyProblem::Endpoint {
+                    name: name.to_owned(),
+                    there,
+                });
+            }
+        }
+        for rule in min_effect {
+            let endpoint = rule.endpoint.as_deref().unwrap_or_default();
+            let tolerance = self.tolerance.of(endpoint, rule.metric);
+            if rule.relative >= tolerance.relative {
+                let text = rule.text.clone();
+                return Err(PolicyProblem::Order {
+                    text,
+                    tolerance: tolerance.relative * 100.0,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why margins cannot be used together.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PolicyProblem {
+    /// A rule for an endpoint that the workload does not have.
+    #[error(
+        "a margin names the endpoint `{name}`, which the workload does not have; it has {there}"
+    )]
+    Endpoint {
+        /// What the rule names.
+        name: String,
+        /// Some that there are.
+        there: String,
+    },
+    /// The minimum effect must lie below the tolerance.
+    #[error("the minimum effect `{text}` must be smaller than its tolerance of {tolerance} %")]
+    Order {
+        /// The rule as given.
+        text: String,
+        /// The tolerance in per cent.
+        tolerance: f64,
+    },
+}
+
 /// What was planned, fixed before the first request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Design {

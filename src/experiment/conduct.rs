@@ -1,0 +1,257 @@
+//! The one loop over slots: store, gather into rounds, judge, stop.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    clock::Clock,
+    compare::{Boundaries, Comparison, Design, Policy, RoundEvidence, judge},
+    replay::{EngineError, Gauge, Load, Running, start},
+    run::{RunFooter, Slot},
+    store::{RunLog, StoreError},
+};
+
+/// How often a display is told that time has passed.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What is measured, and how it is judged.
+#[derive(Debug)]
+pub struct Experiment {
+    /// What is sent to whom.
+    pub load: Load,
+    /// How rounds are judged; absent for a run of one side.
+    pub judgement: Option<Judgement>,
+}
+
+/// What was fixed about the judgement before the first request.
+#[derive(Debug)]
+pub struct Judgement {
+    /// What was planned.
+    pub design: Design,
+    /// What is tolerated.
+    pub policy: Policy,
+    /// The critical values of its looks.
+    pub boundaries: Boundaries,
+}
+
+/// What an observer is told while the load runs.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// Time has passed.
+    Tick(&'a Gauge),
+    /// A slot has closed and is on disk.
+    Slot(&'a Slot),
+    /// A round was judged.
+    Judged(&'a Comparison),
+}
+
+/// A signal that ended a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// SIGINT.
+    Int,
+    /// SIGTERM.
+    Term,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The last comparison; absent for a run of one side.
+    pub comparison: Option<Comparison>,
+    /// What the footer of the run file says.
+    pub footer: RunFooter,
+    /// The signal that ended it early.
+    pub interrupt: Option<Interrupt>,
+    /// What could not be stored; the load was stopped then.
+    pub storage: Option<StoreError>,
+}
+
+/// Runs an experiment to its end: decided, budget spent, interrupted, or out of disk.
+///
+/// # Errors
+/// When the engine itself cannot go on; never for what a target did.
+pub async fn conduct(
+    experiment: &Experiment,
+    log: RunLog,
+    mut news: impl FnMut(News<'_>),
+) -> Result<Ended, EngineError> {
+    let clock = Clock::start();
+    let mut signals = Signals::new()?;
+    let mut running = start(&experiment.load)?;
+    let mut keeper = Keeper {
+        log: Some(log),
+        failed: None,
+    };
+    let mut rounds = Rounds::new(experiment);
+    let mut interrupt = None;
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            slot = running.next_slot() => {
+                let Some(slot) = slot else { break };
+                keeper.slot(&slot, &running);
+                news(News::Slot(&slot));
+                if rounds.add(slot) && interrupt.is_none()
+                    && let Some(comparison) = &rounds.comparison {
+                        news(News::Judged(comparison));
+                        if comparison.decided {
+                            running.stop.gently();
+                        }
+                    }
+            }
+            _ = tick.tick() => news(News::Tick(&running.gauge)),
+            signal = signals.next() => {
+                if interrupt.is_some() { running.stop.at_once() } else { running.stop.gently() }
+                interrupt = interrupt.or(Some(signal));
+            }
+        }
+    }
+    running.finish()?;
+    let decided = rounds
+        .comparison
+        .as_ref()
+        .is_some_and(|comparison| comparison.decided);
+    let (state, reason) = match (interrupt, &keeper.failed) {
+        (Some(Interrupt::Int), _) => ("partial", "interrupted by SIGINT"),
+        (Some(Interrupt::Term), _) => ("partial", "interrupted by SIGTERM"),
+        (None, Some(_)) => ("partial", "the run file could not be written"),
+        (None, None) if decided => ("complete", "decided"),
+        (None, None) => ("complete", "the schedule was carried out"),
+    };
+    let footer = RunFooter {
+        state: state.to_owned(),
+        reason: reason.to_owned(),
+        elapsed_ns: clock.now_ns(),
+    };
+    keeper.finish(&footer);
+    let comparison = rounds.finish();
+    Ok(Ended {
+        comparison,
+        footer,
+        interrupt,
+        storage: keeper.failed,
+    })
+}
+
+/// The run file, until it fails.
+struct Keeper {
+    log: Option<RunLog>,
+    failed: Option<StoreError>,
+}
+
+impl Keeper {
+    fn slot(&mut self, slot: &Slot, running: &Running) {
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.slot(slot)
+        {
+            // What was synced before stays; a file whose sync failed is not written again.
+            self.log = None;
+            self.failed = Some(error);
+            running.stop.gently();
+        }
+    }
+
+    fn finish(&mut self, footer: &RunFooter) {
+        if let Some(log) = self.log.take()
+            && let Err(error) = log.finish(footer)
+        {
+            self.failed = Some(error);
+        }
+    }
+}
+
+/// Slots on their way to rounds, and rounds on their way to a comparison.
+struct Rounds<'a> {
+    judgement: Option<&'a Judgement>,
+    slots_per_round: usize,
+    open: BTreeMap<u32, Vec<Slot>>,
+    closed: BTreeMap<u32, Option<RoundEvidence>>,
+    evidence: Vec<RoundEvidence>,
+    next: u32,
+    comparison: Option<Comparison>,
+}
+
+impl<'a> Rounds<'a> {
+    fn new(experiment: &'a Experiment) -> Self {
+        let judgement = experiment.judgement.as_ref();
+        let simultaneous = judgement.is_none_or(|judgement| judgement.design.simultaneous);
+        Self {
+            judgement,
+            slots_per_round: if simultaneous { 2 } else { 4 },
+            open: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            evidence: Vec::new(),
+            next: 1,
+            comparison: None,
+        }
+    }
+
+    /// Takes a slot; `true` when a round was judged. A round that closes before an earlier one
+    /// waits for it: which rounds are looked at must not depend on how fast they were.
+    fn add(&mut self, slot: Slot) -> bool {
+        let Some(judgement) = self.judgement else {
+            return false;
+        };
+        if slot.round == 0 {
+            return false;
+        }
+        let round = slot.round;
+        let slots = self.open.entry(round).or_default();
+        slots.push(slot);
+        if slots.len() < self.slots_per_round {
+            return false;
+        }
+        let slots = self.open.remove(&round).unwrap_or_default();
+        let evidence = RoundEvidence::from_slots(round, &slots, &judgement.policy);
+        self.closed.insert(round, evidence);
+        let mut judged = false;
+        while let Some(evidence) = self.closed.remove(&self.next) {
+            self.next += 1;
+            if let Some(evidence) = evidence {
+                self.evidence.push(evidence);
+                judged = true;
+            }
+        }
+        if judged {
+            self.comparison = Some(judgement.judge(&self.evidence));
+        }
+        judged
+    }
+
+    /// The last comparison, made from nothing if no round was complete.
+    fn finish(self) -> Option<Comparison> {
+        let judgement = self.judgement?;
+        Some(self.comparison.unwrap_or_else(|| judgement.judge(&[])))
+    }
+}
+
+impl Judgement {
+    fn judge(&self, rounds: &[RoundEvidence]) -> Comparison {
+        judge(&self.design, &self.policy, &self.boundaries, rounds)
+    }
+}
+
+struct Signals {
+    int: Signal,
+    term: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let int = signal(SignalKind::interrupt())?;
+        Ok(Self {
+            int,
+            term: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> Interrupt {
+        tokio::select! {
+            _ = self.int.recv() => Interrupt::Int,
+            _ = self.term.recv() => Interrupt::Term,
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The conductor: sends slots of both sides in order, stores each, asks `compare` after each
+//! round whether enough is known, and stops then.
+
+mod conduct;
+mod plan;
+
+pub use conduct::{Ended, Experiment, Interrupt, Judgement, News, conduct};
+pub use plan::{Budget, Plan, PlanError, plan};

@@ -1,0 +1,12 @@
+//! Everything on disk: atomic writes, the run file as it grows, the output directory.
+//!
+//! Per file: a temporary name in the same directory, write, sync, rename, sync the directory.
+//! After a failed sync the same file is never trusted again.
+
+mod atomic;
+mod out_dir;
+mod run_log;
+
+pub use atomic::{Readers, StoreError, write_atomic, write_with};
+pub use out_dir::OutDir;
+pub use run_log::RunLog;

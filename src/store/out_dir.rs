@@ -1,0 +1,122 @@
+//! The directory that a comparison writes: six files with fixed names.
+
+use std::path::{Path, PathBuf};
+
+use super::atomic::{Readers, StoreError, write_atomic};
+
+/// The names that a report directory may hold.
+const NAMES: [&str; 6] = [
+    "report.html",
+    "report.json",
+    "junit.xml",
+    "summary.md",
+    "changes.csv",
+    "run.jsonl",
+];
+
+/// An output directory that was checked before the load.
+#[derive(Debug, Clone)]
+pub struct OutDir {
+    path: PathBuf,
+}
+
+impl OutDir {
+    /// Checks that the directory is new, empty, or holds an earlier report, and that it can be
+    /// written. Replaces nothing yet.
+    ///
+    /// # Errors
+    /// When it holds anything else, or cannot be created or written.
+    pub fn check(path: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(path).map_err(StoreError::io("create", path))?;
+        let entries = std::fs::read_dir(path).map_err(StoreError::io("read", path))?;
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(StoreError::io("read", path))?;
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        let marked = names
+            .iter()
+            .any(|name| name == "report.json" || name == "run.jsonl");
+        let replaceable = names.is_empty() || (marked && is_ours(path));
+        if !replaceable {
+            return Err(StoreError::Foreign(path.to_owned()));
+        }
+        let probe = path.join(".proofload-probe");
+        write_atomic(&probe, b"", Readers::Owner)?;
+        std::fs::remove_file(&probe).map_err(StoreError::io("remove", &probe))?;
+        Ok(Self {
+            path: path.to_owned(),
+        })
+    }
+
+    /// Removes the earlier report, so that its parts never stand beside new ones.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        for name in NAMES {
+            let path = self.file(name);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("remove", &path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes one of the files in one step.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        write_atomic(&self.file(name), bytes, Readers::Everyone)
+    }
+}
+
+/// Whether a marker file begins like one of ours.
+fn is_ours(path: &Path) -> bool {
+    ["report.json", "run.jsonl"].iter().any(|name| {
+        std::fs::File::open(path.join(name)).is_ok_and(|file| {
+            let mut head = Vec::new();
+            let read = std::io::Read::take(file, 4096);
+            std::io::Read::read_to_end(&mut { read }, &mut head).is_ok()
+                && head.windows(9).any(|window| window == b"proofload")
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_report_is_replaced_and_anything_else_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/reports");
+        let out = OutDir::check(&path).unwrap();
+        out.write("report.json", b"{\"schema\":\"proofload.report.v1\"}")
+            .unwrap();
+        out.write("changes.csv", b"x").unwrap();
+        let out = OutDir::check(&path).unwrap();
+        assert!(
+            out.file("changes.csv").exists(),
+            "checking replaces nothing"
+        );
+        out.clear().unwrap();
+        assert!(!out.file("changes.csv").exists());
+
+        std::fs::write(path.join("thesis.tex"), "mine").unwrap();
+        let error = OutDir::check(&path).unwrap_err().to_string();
+        assert!(error.contains("--out-dir"), "{error}");
+        std::fs::write(path.join("report.json"), "somebody else's").unwrap();
+        assert!(OutDir::check(&path).is_err());
+        assert!(OutDir::check(&path.join("thesis.tex")).is_err());
+    }
+}
