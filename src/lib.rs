@@ -5,6 +5,7 @@
 //! Measuring and judging are separate: everything after the run can be done again from its
 //! file. ARCHITECTURE.md has the map.
 
+pub mod cli;
 pub mod clock;
 pub mod compare;
 pub mod demo;

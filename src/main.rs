@@ -1,3 +1,5 @@
-//! The binary: parses, runs, prints, chooses the exit code; all of it in `cli`.
+//! The binary: everything is in the library's `cli`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    proofload::cli::main()
+}

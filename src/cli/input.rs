@@ -1,0 +1,328 @@
+//! What the commands share: flags that say what is sent to whom, made into checked values.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+
+use super::{
+    exit::Failure,
+    settings::{FileSettings, LoadSettings, Process},
+};
+use crate::{
+    replay::{Arrivals, Limits, mean_rate},
+    staging::{check_host, resolve},
+    tls::Trust,
+    units::{SECOND_NS, Span, Speed},
+    workload::{Header, Request, Target, Workload, parse_request},
+};
+
+/// Descriptors for files, timers and the preflight.
+const DESCRIPTORS_RESERVED: u64 = 64;
+/// More than this many requests a second and side is a mistake.
+const RATE_MAX: f64 = 1e6;
+
+/// What is sent.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Source {
+    /// The workload: a .jsonl or .jsonl.zst file
+    #[arg(short, long, value_name = "FILE", required_unless_present = "request")]
+    pub workload: Option<PathBuf>,
+    /// A request that stands in for a workload, such as 'GET /path'; may be repeated
+    #[arg(long, value_name = "REQUEST", conflicts_with = "workload")]
+    pub request: Vec<String>,
+}
+
+/// What may be loaded, and how it is spoken to.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Safety")]
+pub(super) struct Safety {
+    /// Allows a host besides loopback; may be repeated
+    #[arg(long, value_name = "HOST")]
+    pub allow_host: Vec<String>,
+    /// Sends requests that may change something (POST, PUT, PATCH, DELETE, …)
+    #[arg(long)]
+    pub allow_writes: bool,
+    /// Checks no certificate; said in every report
+    #[arg(long)]
+    pub insecure: bool,
+    /// Settings file [default: proofload.toml here or above]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl Safety {
+    /// The settings file.
+    ///
+    /// # Errors
+    /// When it is there and cannot be used.
+    pub(super) fn file(&self) -> Result<FileSettings, Failure> {
+        FileSettings::find(self.config.as_deref()).map_err(Failure::usage)
+    }
+
+    /// How certificates are checked.
+    pub(super) fn trust(&self) -> Trust {
+        Trust {
+            insecure: self.insecure,
+        }
+    }
+
+    /// Refuses methods with side effects, unless they were allowed.
+    ///
+    /// # Errors
+    /// When the workload holds any and they were not allowed.
+    pub(super) fn check_methods(&self, workload: &Workload) -> Result<(), Failure> {
+        let unsafe_methods = workload.summary().unsafe_methods();
+        if self.allow_writes || unsafe_methods.is_empty() {
+            return Ok(());
+        }
+        let counts: Vec<_> = unsafe_methods
+            .iter()
+            .map(|(method, n)| format!("{n} × {method}"))
+            .collect();
+        Err(Failure::refused(anyhow!(
+            "the workload holds requests that may change something ({}); add --allow-writes if \
+             the target may be written to",
+            counts.join(", ")
+        )))
+    }
+
+    /// A target whose host may be loaded by its name; nothing is looked up.
+    ///
+    /// # Errors
+    /// When the URL is wrong (usage) or the host is not allowed (refused).
+    pub(super) fn target(
+        &self,
+        url: &str,
+        headers: Vec<Header>,
+        file: &FileSettings,
+    ) -> Result<Target, Failure> {
+        let mut target = Target::parse(url).map_err(Failure::usage)?;
+        target.headers = headers;
+        let allowed: Vec<String> = self
+            .allow_host
+            .iter()
+            .chain(&file.targets.allow)
+            .cloned()
+            .collect();
+        check_host(&target, &allowed).map_err(Failure::refused)?;
+        Ok(target)
+    }
+}
+
+/// Looks a target up.
+///
+/// # Errors
+/// When its name leads where it may not (refused) or nowhere (invalid).
+pub(super) fn addresses(target: &Target) -> Result<Vec<std::net::SocketAddr>, Failure> {
+    resolve(target).map_err(|refusal| match refusal {
+        crate::staging::Refusal::Unresolved { .. } => Failure::invalid(refusal),
+        _ => Failure::refused(refusal),
+    })
+}
+
+impl Source {
+    /// Opens and checks the workload.
+    ///
+    /// # Errors
+    /// When a file or a request is wrong.
+    pub(super) fn open(&self) -> Result<Workload, Failure> {
+        if let Some(path) = &self.workload {
+            return Workload::open(path).map_err(Failure::usage);
+        }
+        let requests = self.request.iter().map(|text| parse_request(text));
+        let requests = requests
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Failure::usage)?;
+        Workload::from_requests(requests, "--request").map_err(Failure::usage)
+    }
+}
+
+/// Header flags: `Name: value`, or `@FILE` with one such line each.
+///
+/// # Errors
+/// When a header is malformed or a file cannot be read; values are never shown.
+pub(super) fn headers(flags: &[String]) -> Result<Vec<Header>, Failure> {
+    let mut headers = Vec::new();
+    for flag in flags {
+        match flag.strip_prefix('@') {
+            None => headers.push(header(flag).map_err(Failure::usage)?),
+            Some(path) => {
+                let text = std::fs::read_to_string(Path::new(path))
+                    .with_context(|| format!("cannot read the header file {path}"))
+                    .map_err(Failure::usage)?;
+                for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                    let parsed = header(line).with_context(|| format!("in {path}"));
+                    headers.push(parsed.map_err(Failure::usage)?);
+                }
+            }
+        }
+    }
+    Ok(headers)
+}
+
+fn header(line: &str) -> anyhow::Result<Header> {
+    let syntax = || anyhow!("a header must read `Name: value` (its value is not shown here)");
+    let (name, value) = line.split_once(':').ok_or_else(syntax)?;
+    let (name, value) = (name.trim(), value.trim());
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let framing = ["content-length", "transfer-encoding", "connection", "host"];
+    if name.is_empty() || !name.bytes().all(token) || value.contains(|c: char| c.is_control()) {
+        return Err(syntax());
+    }
+    if framing.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        bail!("the header {name} is set by proofload itself");
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// When requests are due.
+///
+/// # Errors
+/// When a rate is missing, superfluous or impossible for this workload.
+pub(super) fn arrivals(load: &LoadSettings, workload: &Workload) -> Result<Arrivals, Failure> {
+    arrivals_of(load, workload).map_err(Failure::usage)
+}
+
+fn arrivals_of(load: &LoadSettings, workload: &Workload) -> anyhow::Result<Arrivals> {
+    let recorded = workload.summary().duration_ns > 0;
+    let process = load.arrivals.unwrap_or(match load.rate {
+        Some(_) => Process::Constant,
+        None => Process::Recorded,
+    });
+    let need_rate = || {
+        load.rate
+            .context("constant and poisson arrivals need a rate; add --rate, such as 100/s")
+    };
+    if load.speed.is_some() && process != Process::Recorded {
+        bail!("--speed changes recorded instants; with --rate, change the rate instead");
+    }
+    let arrivals = match process {
+        Process::Constant => Arrivals::Constant(need_rate()?),
+        Process::Poisson => Arrivals::Poisson(need_rate()?),
+        Process::Recorded if load.rate.is_some() => {
+            bail!("--rate has no meaning for recorded arrivals; use --speed, or another --arrivals")
+        }
+        Process::Recorded if !recorded => {
+            bail!("the workload has no recorded instants to replay; add --rate, such as 100/s")
+        }
+        Process::Recorded => Arrivals::Recorded(load.speed.unwrap_or(Speed::ONE)),
+    };
+    let rate = mean_rate(workload, arrivals);
+    if rate > RATE_MAX {
+        bail!("{rate:.0} requests a second are more than proofload sends; lower --speed");
+    }
+    Ok(arrivals)
+}
+
+/// Bounds on requests and connections, and enough file descriptors for them.
+///
+/// # Errors
+/// When more connections were asked for than the machine lets a process have.
+pub(super) fn limits(load: &LoadSettings, sides: u64) -> Result<Limits, Failure> {
+    let threads = load.threads.unwrap_or(1).max(1) as u64;
+    let available = raise_descriptors();
+    let room = available.saturating_sub(DESCRIPTORS_RESERVED) / sides;
+    let asked = match (load.connections, load.max_in_flight) {
+        (None, None) => None,
+        (a, b) => Some(a.unwrap_or(usize::MAX).min(b.unwrap_or(usize::MAX)) as u64),
+    };
+    let cap = asked.unwrap_or_else(|| room.min(10_000));
+    if cap == 0 || cap > room {
+        return Err(Failure::usage(anyhow!(
+            "{cap} connections on each of {sides} side(s) need {} file descriptors, and this \
+             process may have {available}; lower --connections or raise the limit (ulimit -n)",
+            cap * sides + DESCRIPTORS_RESERVED
+        )));
+    }
+    let span = |given: Option<Span>, default_s| given.unwrap_or(Span::from_secs(default_s)).ns();
+    let total_ns = span(load.timeout, 30);
+    if total_ns == 0 {
+        return Err(Failure::usage(anyhow!(
+            "--timeout 0s would fail every request"
+        )));
+    }
+    Ok(Limits {
+        in_flight_max: usize::try_from((cap / threads).max(1)).unwrap_or(usize::MAX),
+        connect_ns: span(load.connect_timeout, 5).min(total_ns),
+        header_ns: span(load.header_timeout, 10).min(total_ns),
+        idle_ns: span(load.idle_timeout, 10).min(total_ns),
+        total_ns,
+        drain_ns: 3 * SECOND_NS,
+    })
+}
+
+/// Raises the soft limit of descriptors to the hard one; returns what the process may have.
+fn raise_descriptors() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    current.unwrap_or(1 << 20)
+}
+
+/// One request of each endpoint, in the order of the workload.
+///
+/// # Errors
+/// When the workload cannot be read.
+pub(super) fn one_of_each(workload: &Workload) -> Result<Vec<Request>, Failure> {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut first = Vec::new();
+    for request in workload.requests().map_err(Failure::usage)? {
+        let request = request.map_err(Failure::usage)?;
+        if seen.insert(request.endpoint.clone()) {
+            first.push(request);
+        }
+        if seen.len() == workload.summary().endpoints.len() {
+            break;
+        }
+    }
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_header_never_shows_its_value() {
+        for flag in [
+            "Authorization hunter2",
+            "a b: hunter2",
+            "x: hunter2\nhost: y",
+            ": hunter2",
+        ] {
+            let failure = headers(&[flag.to_owned()]).unwrap_err();
+            assert!(
+                !format!("{:#}", failure.error).contains("hunter2"),
+                "{flag}"
+            );
+        }
+        let parsed = headers(&["Authorization: Bearer x:y".to_owned()]).unwrap();
+        assert_eq!(
+            parsed,
+            [("Authorization".to_owned(), "Bearer x:y".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_rate_must_fit_the_arrivals() {
+        let workload = Workload::from_requests(vec![parse_request("/a").unwrap()], "x").unwrap();
+        let with = |text: &str| -> LoadSettings { toml::from_str(text).unwrap() };
+        assert!(
+            arrivals_of(&with(""), &workload).is_err(),
+            "nothing recorded"
+        );
+        assert!(arrivals_of(&with("rate = '5/s'"), &workload).is_ok());
+        assert!(arrivals_of(&with("arrivals = 'poisson'"), &workload).is_err());
+        assert!(arrivals_of(&with("rate = '5/s'\nspeed = '2x'"), &workload).is_err());
+        let both = with("rate = '5/s'\narrivals = 'recorded'");
+        assert!(arrivals_of(&both, &workload).is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! The command line: parse, check, run, print, choose the exit code. One file per command;
+//! nobody imports this module.
+
+mod compare;
+mod demo;
+mod exit;
+mod input;
+mod pipeline;
+mod progress;
+mod run;
+mod settings;
+
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::report::{Style, printable};
+use exit::Failure;
+
+/// Replays recorded traffic against a baseline and a candidate and judges the difference.
+#[derive(Debug, Parser)]
+#[command(name = "proofload", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 pass, 2 usage, 3 refused, 10 regressed, 11 inconclusive, \
+12 invalid, 20 storage, 130/143 interrupted, 1/101 a bug in proofload";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compares two embedded deployments: the whole pipeline, nothing else needed
+    Demo(demo::DemoArgs),
+    /// Compares a candidate with a baseline and gives a verdict
+    Compare(compare::CompareArgs),
+    /// Loads one target and writes what was measured
+    Run(run::RunArgs),
+}
+
+/// What goes to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum StdoutFormat {
+    /// Tables for people
+    Text,
+    /// One JSON object
+    Json,
+    /// A summary for pull requests
+    Markdown,
+}
+
+/// Parses the arguments of the process and does what they say.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help and version to stdout with code 0, everything else is usage.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::PASS
+            });
+        }
+    };
+    match execute(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            say(&format!(
+                "proofload: {}",
+                printable(&format!("{:#}", failure.error))
+            ));
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::bug)?;
+    match command {
+        Command::Demo(args) => runtime.block_on(args.exec()),
+        Command::Compare(args) => runtime.block_on(args.exec()),
+        Command::Run(args) => runtime.block_on(args.exec()),
+    }
+}
+
+/// One line for people, on stderr. A closed stderr is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// The result, on stdout. Whoever closes the pipe has read enough.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+/// Colour only where a person looks and did not forbid it.
+fn style() -> Style {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    Style {
+        colour: std::io::stdout().is_terminal() && !refused,
+    }
+}

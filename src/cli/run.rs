@@ -1,0 +1,209 @@
+//! `proofload run`: one target under load, measured and not judged.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::{
+    StdoutFormat,
+    exit::{self, Failure},
+    input::{self, Safety, Source, headers},
+    pipeline,
+    progress::Progress,
+    say,
+    settings::{LoadSettings, layered},
+};
+use crate::{
+    clock::wall_ns,
+    experiment::{Experiment, News, conduct},
+    replay::{Layout, Load},
+    report::{RunReport, Totals},
+    run::{RunHeader, Side},
+    staging::preflight,
+    store::RunLog,
+    units::{SECOND_NS, Span},
+    workload::{Target, Workload},
+};
+
+/// Slots are no longer than this, so that a killed run loses little, in nanoseconds.
+const SLOT_MAX_NS: u64 = 10 * SECOND_NS;
+/// Slots of a run of the default length; two make a round when it stands in for a side.
+const SLOTS: u64 = 24;
+
+/// Flags of `proofload run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// What is loaded
+    #[arg(long, value_name = "URL")]
+    target: String,
+    #[command(flatten)]
+    source: Source,
+    /// The run file
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// What stdout shows
+    #[arg(long, value_enum, default_value = "text")]
+    format: StdoutFormat,
+    /// Header for each request: 'Name: value', or @FILE with such lines; may be repeated
+    #[arg(short = 'H', long, value_name = "HEADER")]
+    header: Vec<String>,
+    #[command(flatten)]
+    safety: Safety,
+    #[command(flatten)]
+    load: LoadSettings,
+}
+
+impl RunArgs {
+    /// Checks, measures, writes.
+    pub(super) async fn exec(self) -> Result<u8, Failure> {
+        let file = self.safety.file()?;
+        let headers = headers(&self.header)?;
+        let settings = layered(&self.load, &file.load);
+        if settings.arrangement.is_some() {
+            return Err(Failure::usage(anyhow!(
+                "--arrangement is for `compare`: a run has one side"
+            )));
+        }
+        if self.format == StdoutFormat::Markdown {
+            return Err(Failure::usage(anyhow!(
+                "--format markdown is for `compare`"
+            )));
+        }
+        let workload = self.source.open()?;
+        if self.output.is_dir() {
+            let path = self.output.display();
+            return Err(Failure::usage(anyhow!(
+                "{path} is a directory; name a file for -o"
+            )));
+        }
+        self.safety.check_methods(&workload)?;
+        let mut target = self.safety.target(&self.target, headers, &file)?;
+        let addresses = input::addresses(&target)?;
+        let (mut load, record) = self.prepare(&settings, &workload)?;
+        let probes = input::one_of_each(&workload)?;
+        let found = preflight(&target, &addresses, &probes, &load.trust).await;
+        let found = found.map_err(Failure::bug)?;
+        if let Some(cause) = found.unusable() {
+            return Err(Failure::invalid(anyhow!(
+                "the target is unusable: {cause}; no load was sent"
+            )));
+        }
+        for (name, status) in found.unexpected() {
+            say(&format!(
+                "note: {} answered {status}",
+                crate::report::printable(&name)
+            ));
+        }
+        target.address = found.address;
+        load.targets = [None, Some(target.clone())];
+        self.measure(load, &target, record).await
+    }
+
+    fn prepare(
+        &self,
+        settings: &LoadSettings,
+        workload: &Workload,
+    ) -> Result<(Load, serde_json::Value), Failure> {
+        let arrivals = input::arrivals(settings, workload)?;
+        let limits = input::limits(settings, 1)?;
+        let duration_ns = settings.duration.unwrap_or(Span::from_secs(60)).ns();
+        let slot_ns = settings.slot.map_or(duration_ns.div_ceil(SLOTS), Span::ns);
+        let slot_ns = slot_ns
+            .clamp(1, SLOT_MAX_NS)
+            .max(duration_ns.min(SECOND_NS / 10));
+        let rounds = u32::try_from(duration_ns.div_ceil(slot_ns)).unwrap_or(u32::MAX);
+        if rounds == 0 {
+            return Err(Failure::usage(anyhow!("--duration 0s sends nothing")));
+        }
+        // The slots must add up to the duration, so that a rate times it is what is scheduled.
+        let slot_ns = duration_ns / u64::from(rounds);
+        let seed = settings.seed.unwrap_or_else(pipeline::draw_seed);
+        let load = Load {
+            targets: [None, None],
+            workload: workload.clone(),
+            layout: Layout {
+                arrangement: None,
+                rounds,
+                warmup_ns: settings.warmup.map(Span::ns),
+                slot_ns,
+                settle_ns: 0,
+            },
+            arrivals,
+            seed,
+            limits,
+            threads: settings.threads.unwrap_or(1).max(1),
+            run_id: format!("{:x}", wall_ns() / 1_000_000),
+            trust: self.safety.trust(),
+        };
+        let settings = LoadSettings {
+            seed: Some(seed),
+            ..settings.clone()
+        };
+        Ok((load, serde_json::json!({ "load": settings })))
+    }
+
+    async fn measure(
+        &self,
+        load: Load,
+        target: &Target,
+        config: serde_json::Value,
+    ) -> Result<u8, Failure> {
+        let started_at = pipeline::now();
+        let record = pipeline::target_record(Some(target), target);
+        let header = RunHeader {
+            proofload_run: crate::run::VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            run_id: load.run_id.clone(),
+            started_at: started_at.clone(),
+            seed: load.seed,
+            targets: BTreeMap::from([(Side::Candidate, record)]),
+            workload: pipeline::workload_record(&load.workload),
+            plan: serde_json::to_value(load.layout).unwrap_or_default(),
+            config,
+        };
+        let log = RunLog::create(&self.output, &header).map_err(Failure::storage)?;
+        let mut progress = Progress::new(load.layout.total_ns(), load.layout.rounds);
+        let mut totals = Totals::default();
+        let experiment = Experiment {
+            load,
+            judgement: None,
+        };
+        let ended = conduct(&experiment, log, |news| {
+            if let News::Slot(slot) = news
+                && slot.round > 0
+            {
+                totals.add(slot);
+            }
+            progress.tell(&news);
+        });
+        let ended = ended.await.map_err(Failure::bug)?;
+        progress.finish();
+        let load = &experiment.load;
+        let report = RunReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at,
+            elapsed_ns: ended.footer.elapsed_ns,
+            target: pipeline::place(target),
+            workload: pipeline::workload(&load.workload),
+            rate: pipeline::rate(&load.workload, load.arrivals),
+            seed: load.seed,
+            complete: ended.footer.state == "complete",
+            warnings: Vec::new(),
+            totals: totals.figures(),
+        };
+        super::print(&match self.format {
+            StdoutFormat::Json => report.json(),
+            _ => report.text(super::style()),
+        });
+        match &ended.storage {
+            Some(error) => say(&format!("proofload: {error}")),
+            None => say(&format!("run: {}", self.output.display())),
+        }
+        Ok(exit::of_run(
+            ended.interrupt,
+            ended.storage.is_none(),
+            exit::PASS,
+        ))
+    }
+}

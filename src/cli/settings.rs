@@ -1,0 +1,323 @@
+//! Settings from four layers: defaults < `proofload.toml` < `PROOFLOAD_*` < flags.
+//!
+//! Each group of flags is one struct of options. The file holds the same keys; what flags and
+//! environment leave open is filled in from it, and what is left then are the defaults.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    compare::MarginRule,
+    replay::Arrangement,
+    units::{Rate, Span, Speed},
+};
+
+/// Which arrival process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Process {
+    /// The recorded instants
+    Recorded,
+    /// Evenly spaced; needs --rate
+    Constant,
+    /// Independent random gaps; needs --rate
+    Poisson,
+}
+
+impl clap::ValueEnum for Arrangement {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Interleaved, Self::Simultaneous]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(match self {
+            Self::Interleaved => "interleaved",
+            Self::Simultaneous => "simultaneous",
+        }))
+    }
+}
+
+/// What INCONCLUSIVE becomes for a gate that knows only yes and no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum InconclusiveAs {
+    /// Exit 0
+    Pass,
+    /// Exit 10
+    Fail,
+}
+
+/// How much is sent, and when.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[command(next_help_heading = "Load")]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct LoadSettings {
+    /// When requests are due [default: recorded; constant with --rate or --request]
+    #[arg(long, env = "PROOFLOAD_ARRIVALS", value_enum)]
+    pub arrivals: Option<Process>,
+    /// Requests per second and side, such as 200/s
+    #[arg(long, env = "PROOFLOAD_RATE")]
+    pub rate: Option<Rate>,
+    /// Replays recorded instants faster or slower, such as 2x
+    #[arg(long, env = "PROOFLOAD_SPEED")]
+    pub speed: Option<Speed>,
+    /// Connections per side at the most [default: as --max-in-flight]
+    #[arg(short, long, env = "PROOFLOAD_CONNECTIONS")]
+    pub connections: Option<usize>,
+    /// Requests in flight per side at the most; more are counted as not sent [default: 10000]
+    #[arg(long, env = "PROOFLOAD_MAX_IN_FLIGHT")]
+    pub max_in_flight: Option<usize>,
+    /// Sending threads [default: 1]
+    #[arg(long, env = "PROOFLOAD_THREADS")]
+    pub threads: Option<usize>,
+    /// The whole time; stops earlier when enough is known [default: 60s]
+    #[arg(short, long, env = "PROOFLOAD_DURATION")]
+    pub duration: Option<Span>,
+    /// Sent first and not judged [default: one slot; none for `run`]
+    #[arg(long, env = "PROOFLOAD_WARMUP")]
+    pub warmup: Option<Span>,
+    /// Length of a slot [default: from the duration]
+    #[arg(long, env = "PROOFLOAD_SLOT")]
+    pub slot: Option<Span>,
+    /// Time for a whole request [default: 30s]
+    #[arg(long, env = "PROOFLOAD_TIMEOUT")]
+    pub timeout: Option<Span>,
+    /// Time to connect, TLS included [default: 5s]
+    #[arg(long, env = "PROOFLOAD_CONNECT_TIMEOUT")]
+    pub connect_timeout: Option<Span>,
+    /// Time until the head of an answer is complete [default: 10s]
+    #[arg(long, env = "PROOFLOAD_HEADER_TIMEOUT")]
+    pub header_timeout: Option<Span>,
+    /// Time that a body may stand still [default: 10s]
+    #[arg(long, env = "PROOFLOAD_IDLE_TIMEOUT")]
+    pub idle_timeout: Option<Span>,
+    /// How the sides share the time [default: from the duration]
+    #[arg(long, env = "PROOFLOAD_ARRANGEMENT", value_enum)]
+    pub arrangement: Option<Arrangement>,
+    /// Makes every random choice repeatable [default: drawn and printed]
+    #[arg(long, env = "PROOFLOAD_SEED")]
+    pub seed: Option<u64>,
+}
+
+/// What is tolerated, and how sure the judgement must be.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[command(next_help_heading = "Gate")]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct GateSettings {
+    /// The largest slowdown that you would still ship: [ENDPOINT:]METRIC=REL[,ABS], such as
+    /// p99=10%, 'GET /cart:p50=3%,1ms' or errors=0.1pp
+    #[arg(long, value_name = "MARGIN")]
+    pub tolerance: Vec<MarginRule>,
+    /// The smallest slowdown that may block, written likewise
+    #[arg(long, value_name = "MARGIN")]
+    pub min_effect: Vec<MarginRule>,
+    /// Probability of a false alarm over all metrics, and of a false pass of one [default: 0.05]
+    #[arg(long, env = "PROOFLOAD_ALPHA")]
+    pub alpha: Option<f64>,
+    /// What exit code 11 becomes
+    #[arg(long, env = "PROOFLOAD_INCONCLUSIVE_AS", value_enum)]
+    pub inconclusive_as: Option<InconclusiveAs>,
+}
+
+/// Which hosts may be loaded.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct TargetSettings {
+    /// Hosts, or hosts with ports, besides loopback.
+    pub allow: Vec<String>,
+}
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct FileSettings {
+    /// `[load]`
+    pub load: LoadSettings,
+    /// `[gate]`
+    pub gate: GateSettings,
+    /// `[targets]`
+    pub targets: TargetSettings,
+}
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SettingsError {
+    /// It cannot be read.
+    #[error("cannot read {0}: {1}")]
+    Io(PathBuf, std::io::Error),
+    /// It is no TOML, or a value is wrong; the text shows the place.
+    #[error("{0} is not valid: {1}")]
+    Syntax(PathBuf, String),
+    /// A key that nobody knows.
+    #[error("{path}: unknown key `{key}` in [{table}]{hint}")]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The table that it stands in; empty at the top.
+        table: String,
+        /// The key.
+        key: String,
+        /// The nearest key, as a question.
+        hint: String,
+    },
+}
+
+impl FileSettings {
+    /// Reads the given file, or `proofload.toml` of the working directory or a parent up to the
+    /// root of the repository, or nothing.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be used.
+    pub(super) fn find(given: Option<&Path>) -> Result<Self, SettingsError> {
+        match given.map(Path::to_owned).or_else(search) {
+            None => Ok(Self::default()),
+            Some(path) => Self::read(&path),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, SettingsError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| SettingsError::Io(path.to_owned(), error))?;
+        let syntax = |error: toml::de::Error| {
+            SettingsError::Syntax(
+                path.to_owned(),
+                error.to_string().trim().replace('\n', "\n  "),
+            )
+        };
+        let table: toml::Table = toml::from_str(&text).map_err(syntax)?;
+        check_keys(path, &table)?;
+        toml::from_str(&text).map_err(syntax)
+    }
+}
+
+fn search() -> Option<PathBuf> {
+    let mut directory = std::env::current_dir().ok()?;
+    loop {
+        let path = directory.join("proofload.toml");
+        if path.is_file() {
+            return Some(path);
+        }
+        if directory.join(".git").exists() || !directory.pop() {
+            return None;
+        }
+    }
+}
+
+/// Refuses keys that no table has, naming the nearest one.
+fn check_keys(path: &Path, table: &toml::Table) -> Result<(), SettingsError> {
+    let known = [
+        ("load", keys::<LoadSettings>()),
+        ("gate", keys::<GateSettings>()),
+        ("targets", vec!["allow".to_owned()]),
+    ];
+    let tables: Vec<String> = known.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let unknown = |table: &str, key: &str, candidates: &[String]| {
+        let nearest = candidates
+            .iter()
+            .max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
+        SettingsError::UnknownKey {
+            path: path.to_owned(),
+            table: table.to_owned(),
+            key: key.to_owned(),
+            hint: nearest.map_or(String::new(), |key| format!("; did you mean `{key}`?")),
+        }
+    };
+    for (name, value) in table {
+        let Some((_, keys)) = known.iter().find(|(table, _)| table == name) else {
+            return Err(unknown("the top level", name, &tables));
+        };
+        for key in value.as_table().into_iter().flat_map(toml::Table::keys) {
+            if !keys.contains(key) {
+                return Err(unknown(name, key, keys));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The keys of a group of settings: its flags.
+fn keys<T: Args>() -> Vec<String> {
+    let command = T::augment_args(clap::Command::new("keys"));
+    command
+        .get_arguments()
+        .map(|arg| arg.get_id().as_str().replace('_', "-"))
+        .collect()
+}
+
+/// Fills in what is not set from a lower layer.
+pub(super) fn layered<T>(upper: &T, lower: &T) -> T
+where
+    T: Serialize + for<'a> Deserialize<'a> + Clone,
+{
+    let table = |settings: &T| toml::Table::try_from(settings).unwrap_or_default();
+    let mut sum = table(lower);
+    for (key, value) in table(upper) {
+        let empty = value.as_array().is_some_and(Vec::is_empty);
+        if !(empty && sum.contains_key(&key)) {
+            sum.insert(key, value);
+        }
+    }
+    sum.try_into().unwrap_or_else(|_| upper.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<FileSettings, SettingsError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("proofload.toml");
+        std::fs::write(&path, text).unwrap();
+        FileSettings::read(&path)
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_nothing() {
+        let file = read(
+            "[load]\nrate = \"50/s\"\nmax-in-flight = 7\nseed = 3\n\
+             [gate]\ntolerance = [\"p99=20%\"]\n[targets]\nallow = [\"a.example\"]\n",
+        )
+        .unwrap();
+        let flags = LoadSettings {
+            rate: "9/s".parse().ok(),
+            ..LoadSettings::default()
+        };
+        let load = layered(&flags, &file.load);
+        assert_eq!(load.rate, "9/s".parse().ok());
+        assert_eq!((load.max_in_flight, load.seed), (Some(7), Some(3)));
+        let gate = layered(&GateSettings::default(), &file.gate);
+        assert_eq!(gate.tolerance.len(), 1);
+        assert_eq!(file.targets.allow, ["a.example"]);
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        for (text, wanted) in [
+            ("[load]\nrat = \"1/s\"\n", "`rate`"),
+            ("[load]\nmax_in_flight = 1\n", "`max-in-flight`"),
+            ("[gate]\ntolerence = []\n", "`tolerance`"),
+            ("[targets]\nallows = []\n", "`allow`"),
+            ("[laod]\n", "`load`"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(
+                error.contains("did you mean") && error.contains(wanted),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_shows_its_place() {
+        for text in [
+            "[load]\nrate = \"1O0/s\"\n",
+            "[load\n",
+            "[load]\nseed = -1\n",
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains("line"), "{error}");
+        }
+    }
+}
