@@ -4,7 +4,9 @@
 pub mod clean;
 pub mod endpoint;
 mod file;
+pub mod har;
 pub mod headers;
+pub mod import;
 mod line;
 pub mod redact;
 mod request;
