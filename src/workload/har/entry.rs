@@ -194,14 +194,16 @@ fn by_headers(method: &Method, headers: &[Header]) -> Result<(), Rejected> {
 fn started(entry: &Entry) -> Result<(Timestamp, bool), Rejected> {
     let text = entry.text("startedDateTime");
     let text = text.ok_or(Malformed("it has no startedDateTime"))?;
-    let (started, is_zoneless) = match text.trim().parse::<Timestamp>() {
-        Ok(started) => (started, false),
-        Err(_) => {
-            let local = text.trim().parse::<DateTime>();
-            let utc = local.and_then(|local| TimeZone::UTC.to_timestamp(local));
-            let utc = utc.map_err(|_| Malformed("its startedDateTime is no time"))?;
-            (utc, true)
-        }
+    let text = text.trim();
+    let (started, is_zoneless) = if let Ok(started) = text.parse::<Timestamp>() {
+        (started, false)
+    } else {
+        let local = text.parse::<DateTime>();
+        let utc = local.and_then(|local| TimeZone::UTC.to_timestamp(local));
+        (
+            utc.map_err(|_| Malformed("its startedDateTime is no time"))?,
+            true,
+        )
     };
     if !(FIRST_SECOND..LAST_SECOND).contains(&started.as_second()) {
         return Err(Malformed(

@@ -95,7 +95,7 @@ fn form(fields: &[Field]) -> Vec<u8> {
 
 /// Encodes the fields as multipart and makes the content type name the new boundary.
 fn multipart(fields: &[Field], headers: &mut Vec<Header>) -> Vec<u8> {
-    let boundary = (0..)
+    let boundary = (0..u64::MAX)
         .map(|number| format!("proofload-boundary-{number}"))
         .find(|boundary| !fields.iter().any(|field| field.value.contains(boundary)))
         .expect("a finite body leaves a number free");
@@ -105,18 +105,23 @@ fn multipart(fields: &[Field], headers: &mut Vec<Header>) -> Vec<u8> {
     };
     let mut body = String::new();
     for field in fields {
-        body += &format!("--{boundary}\r\nContent-Disposition: form-data; name=\"");
-        body += &quote(&field.name);
+        let name = quote(&field.name);
+        body.extend([
+            "--",
+            &boundary,
+            "\r\nContent-Disposition: form-data; name=\"",
+            &name,
+        ]);
         if let Some(file_name) = &field.file_name {
-            body += &format!("\"; filename=\"{}", quote(file_name));
+            body.extend(["\"; filename=\"", &quote(file_name)]);
         }
-        body += "\"\r\n";
+        body.push_str("\"\r\n");
         if let Some(content_type) = &field.content_type {
-            body += &format!("Content-Type: {}\r\n", quote(content_type));
+            body.extend(["Content-Type: ", &quote(content_type), "\r\n"]);
         }
-        body += &format!("\r\n{}\r\n", field.value);
+        body.extend(["\r\n", &field.value, "\r\n"]);
     }
-    body += &format!("--{boundary}--\r\n");
+    body.extend(["--", &boundary, "--\r\n"]);
     headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
     let content_type = format!("multipart/form-data; boundary={boundary}");
     headers.push(("content-type".to_owned(), content_type));

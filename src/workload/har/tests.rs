@@ -86,116 +86,83 @@ fn a_request_keeps_what_replay_and_inspection_need() {
     );
 }
 
+const URL: &str = "https://shop.example/a";
+
+/// A sound entry with one value replaced.
+fn bad(pointer: &str, value: Value) -> Value {
+    with(entry(1, URL), pointer, value)
+}
+
+fn unwanted() -> Vec<(Value, &'static str)> {
+    vec![
+        (bad("/_fromCache", json!("disk")), "cache"),
+        (bad("/_fetchType", json!("Memory Cache")), "cache"),
+        (bad("/_resourceType", json!("websocket")), "WebSocket"),
+        (bad("/_resourceType", json!("eventsource")), "event stream"),
+        (bad("/_resourceType", json!("preflight")), "preflight"),
+        (bad("/response/status", json!(0)), "no answer"),
+        (bad("/response/status", json!(101)), "WebSocket"),
+        (bad("/response/_error", json!("net::ERR")), "no answer"),
+        (entry(1, "data:text/plain,x"), "not HTTP"),
+        (entry(1, "chrome-extension://x/y"), "not HTTP"),
+        (entry(1, "wss://shop.example/a"), "WebSocket"),
+        (entry(1, "https://cdn.example/a"), "other host"),
+        (bad("/request/method", json!("CONNECT")), "CONNECT"),
+        (
+            bad("/request/bodySize", json!(9)),
+            "body is not in the file",
+        ),
+        (
+            bad("/request/x", json!("x".repeat(9 << 20))),
+            "larger than 8 MiB",
+        ),
+    ]
+}
+
+fn damaged() -> Vec<(Value, &'static str)> {
+    vec![
+        (bad("/request/method", json!("G T")), "method"),
+        (bad("/request/method", json!(null)), "no method"),
+        (bad("/request/url", json!(null)), "no URL"),
+        (entry(1, "https://"), "cannot be parsed"),
+        (entry(1, "/relative"), "cannot be parsed"),
+        (bad("/request", json!([])), "no request"),
+        (bad("/startedDateTime", json!("yesterday")), "is no time"),
+        (
+            bad("/startedDateTime", json!("99999-01-01T00:00:00Z")),
+            "is no time",
+        ),
+        (
+            bad("/startedDateTime", json!("0001-01-01T00:00:00Z")),
+            "1990",
+        ),
+        (bad("/startedDateTime", json!(5)), "no startedDateTime"),
+        (bad("/time", json!(-5)), "no duration"),
+        (bad("/time", json!("NaN")), "no duration"),
+        (json!(null), "no object"),
+        (json!("x"), "no object"),
+        (json!([[1]]), "no object"),
+    ]
+}
+
 #[test]
 fn every_entry_that_is_left_out_has_its_reason() {
-    let url = "https://shop.example/a";
-    let good = || entry(1, url);
-    for (bad, reason, is_malformed) in [
-        (with(good(), "/_fromCache", json!("disk")), "cache", false),
-        (
-            with(good(), "/_fetchType", json!("Memory Cache")),
-            "cache",
-            false,
-        ),
-        (
-            with(good(), "/_resourceType", json!("websocket")),
-            "WebSocket",
-            false,
-        ),
-        (
-            with(good(), "/_resourceType", json!("eventsource")),
-            "event stream",
-            false,
-        ),
-        (
-            with(good(), "/_resourceType", json!("preflight")),
-            "preflight",
-            false,
-        ),
-        (
-            with(good(), "/response/status", json!(0)),
-            "no answer",
-            false,
-        ),
-        (
-            with(good(), "/response/status", json!(101)),
-            "WebSocket",
-            false,
-        ),
-        (
-            with(good(), "/response/_error", json!("net::ERR")),
-            "no answer",
-            false,
-        ),
-        (entry(1, "data:text/plain,x"), "not HTTP", false),
-        (entry(1, "chrome-extension://x/y"), "not HTTP", false),
-        (entry(1, "wss://shop.example/a"), "WebSocket", false),
-        (entry(1, "https://cdn.example/a"), "other host", false),
-        (
-            with(good(), "/request/method", json!("CONNECT")),
-            "CONNECT",
-            false,
-        ),
-        (
-            with(good(), "/request/bodySize", json!(9)),
-            "body is not in the file",
-            false,
-        ),
-        (
-            with(good(), "/request/method", json!("G T")),
-            "method",
-            true,
-        ),
-        (
-            with(good(), "/request/method", json!(null)),
-            "no method",
-            true,
-        ),
-        (with(good(), "/request/url", json!(null)), "no URL", true),
-        (entry(1, "https://"), "cannot be parsed", true),
-        (entry(1, "/relative"), "cannot be parsed", true),
-        (with(good(), "/request", json!([])), "no request", true),
-        (
-            with(good(), "/startedDateTime", json!("yesterday")),
-            "is no time",
-            true,
-        ),
-        (
-            with(good(), "/startedDateTime", json!("99999-01-01T00:00:00Z")),
-            "is no time",
-            true,
-        ),
-        (
-            with(good(), "/startedDateTime", json!("0001-01-01T00:00:00Z")),
-            "1990",
-            true,
-        ),
-        (
-            with(good(), "/startedDateTime", json!(5)),
-            "no startedDateTime",
-            true,
-        ),
-        (with(good(), "/time", json!(-5)), "no duration", true),
-        (with(good(), "/time", json!("NaN")), "no duration", true),
-        (json!(null), "no object", true),
-        (json!("x"), "no object", true),
-        (json!([[1]]), "no object", true),
-    ] {
-        let summary = import(&[good(), good(), bad.clone()]).unwrap().summary;
-        assert_eq!((summary.read, summary.kept), (3, 2), "{bad}");
-        let (found, skipped) = summary.skipped.first_key_value().unwrap();
-        assert!(found.contains(reason), "{bad}: {found}");
-        assert_eq!(
-            (skipped.is_malformed, skipped.samples.as_slice()),
-            (is_malformed, &[2][..])
-        );
+    for (rows, is_malformed) in [(unwanted(), false), (damaged(), true)] {
+        for (bad, reason) in rows {
+            let good = entry(1, URL);
+            let summary = import(&[good.clone(), good, bad]).unwrap().summary;
+            assert_eq!((summary.read, summary.kept), (3, 2), "{reason}");
+            let (found, skipped) = summary.skipped.first_key_value().unwrap();
+            assert!(found.contains(reason), "{reason}: {found}");
+            assert_eq!(skipped.is_malformed, is_malformed, "{reason}");
+            assert_eq!(skipped.samples, [2], "{reason}");
+        }
     }
 }
 
 #[test]
 fn odd_but_usable_entries_are_kept() {
-    let url = "https://shop.example/a";
-    let good = || entry(1, url);
+    let good = || entry(1, URL);
     for odd in [
         with(good(), "/response", json!(null)),
         with(good(), "/response", json!("gone")),

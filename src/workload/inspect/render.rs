@@ -69,11 +69,7 @@ impl fmt::Display for Inspection {
 
 impl Inspection {
     fn gaps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quantile = |q| {
-            self.gaps
-                .quantile_ns(q)
-                .map_or("-".into(), |ns| milliseconds(ns))
-        };
+        let quantile = |q| self.gaps.quantile_ns(q).map_or("-".into(), milliseconds);
         let max = milliseconds(count(self.gaps.max_ns()));
         let (p50, p99) = (quantile(0.5), quantile(0.99));
         writeln!(f, "gaps       p50 {p50}, p99 {p99}, longest {max}")
