@@ -156,8 +156,9 @@ impl Workload {
             recorded_at: None,
             redaction: "none".to_owned(),
         };
+        let requests: Vec<Request> = limited(requests).collect();
         let summary = summarise(&requests, origin, &name)?;
-        let source = Source::Requests(limited(&requests).collect());
+        let source = Source::Requests(requests);
         let inner = Arc::new(Inner {
             name,
             source,

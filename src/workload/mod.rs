@@ -2,9 +2,13 @@
 //! templates and redaction. Knows nothing of schedules, sockets or results.
 
 pub mod clean;
+mod demo;
 pub mod endpoint;
 mod file;
+pub mod har;
 pub mod headers;
+pub mod import;
+pub mod inspect;
 mod line;
 pub mod redact;
 mod request;
@@ -13,6 +17,7 @@ mod summary;
 mod target;
 mod write;
 
+pub use demo::demo;
 pub use file::{Requests, Workload, WorkloadError};
 pub use line::LineFault;
 pub use request::{Header, Method, Recorded, Request};

@@ -59,7 +59,7 @@ pub fn write_workload(
 fn write_lines(out: &mut impl Write, summary: &Summary, requests: &[Request]) -> io::Result<()> {
     let header = serde_json::to_string(&FileHeader::from(summary))?;
     writeln!(out, "{header}")?;
-    for request in limited(requests) {
+    for request in limited(requests.iter().cloned()) {
         let line = line::encode(&request).map_err(|fault| io::Error::other(fault.to_string()))?;
         out.write_all(line.as_bytes())?;
     }
@@ -74,7 +74,7 @@ pub(super) fn summarise(
 ) -> Result<Summary, WorkloadError> {
     let mut tally = Tally::default();
     let mut last_ns = 0;
-    for (request, number) in limited(requests).zip(2..) {
+    for (request, number) in limited(requests.iter().cloned()).zip(2..) {
         let refuse = |fault| WorkloadError::Line {
             name: name.to_owned(),
             line: number,
@@ -94,9 +94,11 @@ pub(super) fn summarise(
 }
 
 /// The requests with at most so many endpoints as a workload may have.
-pub(super) fn limited(requests: &[Request]) -> impl Iterator<Item = Request> + '_ {
+pub(super) fn limited(
+    requests: impl IntoIterator<Item = Request>,
+) -> impl Iterator<Item = Request> {
     let mut limiter = Limiter::default();
-    requests.iter().cloned().map(move |mut request| {
+    requests.into_iter().map(move |mut request| {
         request.endpoint = limiter.admit(request.endpoint);
         request
     })

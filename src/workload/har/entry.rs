@@ -1,0 +1,245 @@
+//! One HAR entry as a request, or the reason why it is none.
+//!
+//! Every field is optional and may hold anything. What is unwanted by policy is skipped, what
+//! is damaged is malformed; a reason never repeats a recorded value.
+
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use serde_json::Value;
+use url::{Position, Url};
+
+use super::{post, stream::Entry};
+use crate::{
+    units::from_seconds,
+    workload::{Header, Method, Recorded, Request, clean::authority},
+};
+
+/// The largest request that is imported, in bytes of JSON.
+const LARGEST: usize = 8 << 20;
+/// 1990 and 2200, in seconds since 1970: what lies outside is a damaged clock.
+const FIRST_SECOND: i64 = 631_152_000;
+const LAST_SECOND: i64 = 7_258_118_400;
+
+/// A request as recorded, secrets and all; never leaves memory in this form.
+pub(super) struct Exchange {
+    pub(super) host: String,
+    /// When it was sent, since 1970.
+    pub(super) started: Timestamp,
+    /// What the recording groups it by; empty when nothing.
+    pub(super) client: String,
+    pub(super) request: Request,
+    /// The export has replaced bytes of the body that were no text.
+    pub(super) is_lossy: bool,
+    /// The time had no offset from UTC.
+    pub(super) is_zoneless: bool,
+}
+
+/// Why an entry is no request of the workload.
+pub(super) enum Rejected {
+    /// Not wanted, though sound.
+    Policy(&'static str),
+    /// Damaged.
+    Malformed(&'static str),
+}
+use Rejected::{Malformed, Policy};
+
+pub(super) fn exchange(entry: &Entry) -> Result<Exchange, Rejected> {
+    if !entry.is_object {
+        return Err(Malformed("the entry is no object"));
+    }
+    by_browser(entry)?;
+    if entry.length("request") > LARGEST {
+        return Err(Policy("its request is larger than 8 MiB"));
+    }
+    let request = entry
+        .value("request")
+        .map_err(|_| Malformed("its request cannot be read"))?;
+    let url = url_of(&request)?;
+    let method = method_of(&request)?;
+    let mut headers = headers_of(&request);
+    let status = status_of(entry)?;
+    by_headers(&method, &headers)?;
+    let (started, is_zoneless) = started(entry)?;
+    let latency_ns = latency_ns(entry)?;
+    let body = post::body(&request, &mut headers)?;
+    let host = authority(&url).ok_or(Malformed("its URL names no host"))?;
+    let request = Request {
+        offset_ns: 0,
+        session: String::new(),
+        method,
+        path: url[Position::BeforePath..Position::AfterQuery].to_owned(),
+        headers,
+        body: body.bytes,
+        expect_status: status,
+        endpoint: String::new(),
+        recorded: Recorded {
+            latency_ns,
+            size_bytes: size_bytes(entry),
+        },
+    };
+    Ok(Exchange {
+        host,
+        started,
+        client: client(entry),
+        request,
+        is_lossy: body.is_lossy,
+        is_zoneless,
+    })
+}
+
+/// What the browser did on its own, or without the network.
+fn by_browser(entry: &Entry) -> Result<(), Rejected> {
+    match entry.text("_resourceType").as_deref() {
+        Some("websocket") => return Err(Policy("WebSocket")),
+        Some("eventsource") => return Err(Policy("event stream, which has no end")),
+        Some("ping") => return Err(Policy("beacon of the browser")),
+        Some("preflight") => return Err(Policy("CORS preflight, which browsers add")),
+        _ => {}
+    }
+    // Chromium's name, and WebKit's.
+    let fetched = entry.text("_fetchType").unwrap_or_default();
+    if entry.has("_fromCache") || ["Memory Cache", "Disk Cache"].contains(&fetched.as_str()) {
+        return Err(Policy("answered by the browser's cache"));
+    }
+    Ok(())
+}
+
+fn url_of(request: &Value) -> Result<Url, Rejected> {
+    if !request.is_object() {
+        return Err(Malformed("it has no request"));
+    }
+    let text = request["url"].as_str().ok_or(Malformed("it has no URL"))?;
+    let url = Url::parse(text.trim()).map_err(|_| Malformed("its URL cannot be parsed"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        "ws" | "wss" => Err(Policy("WebSocket")),
+        _ => Err(Policy("not HTTP: data, blob, file or extension")),
+    }
+}
+
+fn method_of(request: &Value) -> Result<Method, Rejected> {
+    let method = request["method"].as_str();
+    let method = method.ok_or(Malformed("it has no method"))?;
+    if method.eq_ignore_ascii_case("CONNECT") {
+        return Err(Policy("CONNECT, which is for proxies"));
+    }
+    Method::try_from(method.to_owned()).map_err(|_| Malformed("its method is no HTTP method"))
+}
+
+fn headers_of(request: &Value) -> Vec<Header> {
+    let list = request["headers"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut headers: Vec<Header> = list
+        .iter()
+        .filter_map(|header| Some((header["name"].as_str()?.to_owned(), text(&header["value"])?)))
+        .collect();
+    let has_cookies = request["cookies"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty());
+    let in_headers = headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+    if has_cookies && !in_headers {
+        // Only to be counted: its value would be dropped.
+        headers.push(("Cookie".to_owned(), String::new()));
+    }
+    headers
+}
+
+/// A text, a number as text, or nothing for null.
+pub(super) fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null => Some(String::new()),
+        _ => None,
+    }
+}
+
+fn status_of(entry: &Entry) -> Result<Option<u16>, Rejected> {
+    if entry.has("response._error") || entry.has("_error") {
+        return Err(Policy("it got no answer"));
+    }
+    let status = entry.value("response.status").unwrap_or(Value::Null);
+    let status = match &status {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_u64(),
+    };
+    match status {
+        Some(0) => Err(Policy("it got no answer")),
+        Some(101) => Err(Policy("WebSocket")),
+        Some(status) => Ok(u16::try_from(status)
+            .ok()
+            .filter(|s| (200..=599).contains(s))),
+        None => Ok(None),
+    }
+}
+
+fn by_headers(method: &Method, headers: &[Header]) -> Result<(), Rejected> {
+    let has = |name: &str| {
+        headers
+            .iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+    };
+    if method.as_str() == "OPTIONS" && has("access-control-request-method").is_some() {
+        return Err(Policy("CORS preflight, which browsers add"));
+    }
+    if has("accept").is_some_and(|(_, value)| value.trim().starts_with("text/event-stream")) {
+        return Err(Policy("event stream, which has no end"));
+    }
+    if has("upgrade").is_some_and(|(_, value)| value.eq_ignore_ascii_case("websocket")) {
+        return Err(Policy("WebSocket"));
+    }
+    Ok(())
+}
+
+fn started(entry: &Entry) -> Result<(Timestamp, bool), Rejected> {
+    let text = entry.text("startedDateTime");
+    let text = text.ok_or(Malformed("it has no startedDateTime"))?;
+    let text = text.trim();
+    let (started, is_zoneless) = if let Ok(started) = text.parse::<Timestamp>() {
+        (started, false)
+    } else {
+        let local = text.parse::<DateTime>();
+        let utc = local.and_then(|local| TimeZone::UTC.to_timestamp(local));
+        (
+            utc.map_err(|_| Malformed("its startedDateTime is no time"))?,
+            true,
+        )
+    };
+    if !(FIRST_SECOND..LAST_SECOND).contains(&started.as_second()) {
+        return Err(Malformed(
+            "its startedDateTime is not between 1990 and 2200",
+        ));
+    }
+    Ok((started, is_zoneless))
+}
+
+fn latency_ns(entry: &Entry) -> Result<Option<u64>, Rejected> {
+    const BAD: Rejected = Malformed("its time is no duration");
+    let ms = match entry.value("time").map_err(|_| BAD)? {
+        // Absent, or not applicable.
+        Value::Null => return Ok(None),
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    match ms {
+        Some(-1.0) => Ok(None),
+        Some(ms) if (0.0..1e9).contains(&ms) => Ok(Some(from_seconds(ms / 1e3))),
+        _ => Err(BAD),
+    }
+}
+
+/// The size as transferred where the exporter has it; -1 is its word for unknown.
+fn size_bytes(entry: &Entry) -> Option<u64> {
+    ["response._transferSize", "response.bodySize"]
+        .iter()
+        .find_map(|name| entry.value(name).ok()?.as_u64())
+}
+
+fn client(entry: &Entry) -> String {
+    ["pageref", "connection"]
+        .iter()
+        .filter_map(|name| text(&entry.value(name).ok()?))
+        .find(|client| !client.is_empty())
+        .unwrap_or_default()
+}

@@ -1,0 +1,226 @@
+//! Streaming through a HAR file: `log.entries` one at a time, whatever stands around them.
+//!
+//! Of each entry only the needed members are kept, as raw JSON, so that a bad value spoils its
+//! entry and not the file; the contents of answers are passed over without being stored.
+
+use std::{collections::BTreeMap, fmt, io::Read};
+
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Value, value::RawValue};
+
+/// One entry as found: raw JSON by name; names of the answer are prefixed by `response.`.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    /// Whether the entry is an object at all.
+    pub(super) is_object: bool,
+    members: BTreeMap<String, Box<RawValue>>,
+}
+
+/// Members of an entry that are kept.
+const MEMBERS: &[&str] = &[
+    "request",
+    "startedDateTime",
+    "time",
+    "pageref",
+    "connection",
+    "_fromCache",
+    "_fetchType",
+    "_resourceType",
+    "_error",
+];
+/// Members of an answer that are kept.
+const ANSWER: &[&str] = &["status", "_transferSize", "bodySize", "_error"];
+
+impl Entry {
+    /// The length of the raw member in bytes.
+    pub(super) fn length(&self, name: &str) -> usize {
+        self.members.get(name).map_or(0, |raw| raw.get().len())
+    }
+
+    /// The member, `Null` when it is absent.
+    ///
+    /// # Errors
+    /// When the value is out of the range of JSON readers, such as `1e999` or nested too deeply.
+    pub(super) fn value(&self, name: &str) -> Result<Value, serde_json::Error> {
+        match self.members.get(name) {
+            Some(raw) => serde_json::from_str(raw.get()),
+            None => Ok(Value::Null),
+        }
+    }
+
+    /// The member as a text; `None` when it is anything else.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        match self.value(name) {
+            Ok(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether the member is there and says something.
+    pub(super) fn has(&self, name: &str) -> bool {
+        !matches!(self.value(name), Ok(Value::Null | Value::Bool(false)))
+    }
+}
+
+/// How a file ended.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    /// Whether there was a `log.entries` list.
+    pub(super) has_entries: bool,
+    /// Whether something followed the JSON document.
+    pub(super) has_more: bool,
+}
+
+/// Passes each entry to `each`, in the order of the file.
+pub(super) fn entries(
+    reader: impl Read,
+    each: &mut dyn FnMut(Entry),
+) -> Result<Ending, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_reader(reader);
+    let mut ending = Ending::default();
+    let at = Place::Root;
+    Walk {
+        at,
+        each,
+        ending: &mut ending,
+    }
+    .deserialize(&mut json)?;
+    ending.has_more = json.end().is_err();
+    Ok(ending)
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Root,
+    Log,
+    Entries,
+}
+
+/// Descends to `log.entries` and ignores all beside the way.
+struct Walk<'a> {
+    at: Place,
+    each: &'a mut dyn FnMut(Entry),
+    ending: &'a mut Ending,
+}
+
+/// Values of other kinds than expected are passed over instead of refused.
+macro_rules! pass_over {
+    ($value:expr) => {
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("any JSON")
+        }
+        fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+        fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+        fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+        fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+        fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+    };
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    pass_over!(());
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            let at = match (self.at, key.as_str()) {
+                (Place::Root, "log") => Place::Log,
+                (Place::Log, "entries") => Place::Entries,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            map.next_value_seed(Walk {
+                at,
+                each: &mut *self.each,
+                ending: &mut *self.ending,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        if self.at != Place::Entries {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
+        self.ending.has_entries = true;
+        while let Some(entry) = seq.next_element_seed(OneEntry::default())? {
+            (self.each)(entry);
+        }
+        Ok(())
+    }
+}
+
+/// Reads an entry, or the answer inside one.
+#[derive(Default)]
+struct OneEntry {
+    is_answer: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for OneEntry {
+    type Value = Entry;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Entry, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for OneEntry {
+    type Value = Entry;
+
+    pass_over!(Entry::default());
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Entry::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+        let mut entry = Entry {
+            is_object: true,
+            ..Entry::default()
+        };
+        let kept = if self.is_answer { ANSWER } else { MEMBERS };
+        while let Some(key) = map.next_key::<String>()? {
+            if kept.contains(&key.as_str()) {
+                entry.members.insert(key, map.next_value()?);
+            } else if key == "response" && !self.is_answer {
+                let answer = map.next_value_seed(OneEntry { is_answer: true })?;
+                let members = answer.members.into_iter();
+                entry
+                    .members
+                    .extend(members.map(|(name, raw)| (format!("response.{name}"), raw)));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(entry)
+    }
+}
