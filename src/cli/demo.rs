@@ -15,11 +15,8 @@ use crate::{
     demo::{Pair, Scenario},
     store::OutDir,
     tls::Trust,
-    workload::{Target, Workload},
+    workload::{self, Target},
 };
-
-/// The recording that the demo replays.
-const WORKLOAD: &str = include_str!("../../workloads/demo.jsonl");
 
 /// Flags of `proofload demo`.
 #[derive(Debug, Args)]
@@ -60,8 +57,7 @@ impl DemoArgs {
             ScenarioFlag::Errors => (Scenario::Errors, "errors"),
         };
         let seed = self.seed.unwrap_or_else(draw_seed);
-        let workload = Workload::from_text(WORKLOAD, "workloads/demo.jsonl (bundled)");
-        let workload = workload.map_err(Failure::bug)?;
+        let workload = workload::demo().map_err(Failure::bug)?;
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
         let pair = Pair::start(scenario, seed).map_err(Failure::bug)?;
         say(&format!(

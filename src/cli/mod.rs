@@ -4,7 +4,9 @@
 mod compare;
 mod demo;
 mod exit;
+mod import;
 mod input;
+mod inspect;
 mod pipeline;
 mod progress;
 mod run;
@@ -39,6 +41,11 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Loads one target and writes what was measured
     Run(run::RunArgs),
+    /// Makes a workload from a recording
+    #[command(subcommand)]
+    Import(import::ImportCommand),
+    /// Shows what a workload holds
+    Inspect(inspect::InspectArgs),
 }
 
 /// What goes to stdout.
@@ -87,6 +94,8 @@ fn execute(command: Command) -> Result<u8, Failure> {
         Command::Demo(args) => runtime.block_on(args.exec()),
         Command::Compare(args) => runtime.block_on(args.exec()),
         Command::Run(args) => runtime.block_on(args.exec()),
+        Command::Import(command) => command.exec(),
+        Command::Inspect(args) => args.exec(),
     }
 }
 
