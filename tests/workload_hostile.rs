@@ -102,7 +102,7 @@ fn in_address(position: usize, s: &str) -> Value {
             "/x?next={}",
             percent(&format!("/cb?code={s}&a=b"))
         )),
-        14 => url(&format!("/x?state={}", percent(&percent(s)))),
+        14 => url(&format!("/x?nonce={}", percent(&percent(s)))),
         15 => url(&format!(
             "/x?data={}",
             percent(&STANDARD.encode(format!("{{\"token\":\"{s}\"}}")))
