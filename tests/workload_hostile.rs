@@ -102,7 +102,7 @@ fn in_address(position: usize, s: &str) -> Value {
             "/x?next={}",
             percent(&format!("/cb?code={s}&a=b"))
         )),
-        14 => url(&format!("/x?state={}", percent(&percent(s)))),
+        14 => url(&format!("/x?nonce={}", percent(&percent(s)))),
         15 => url(&format!(
             "/x?data={}",
             percent(&STANDARD.encode(format!("{{\"token\":\"{s}\"}}")))
@@ -309,7 +309,8 @@ fn mutated_har_files_never_bring_the_importer_down() {
 #[test]
 fn mutated_workload_files_never_bring_the_reader_down() {
     let text = "{\"proofload_workload\":1,\"source\":\"x\",\"requests\":3}\n\
-        {\"offset_ns\":0,\"session\":\"s1\",\"method\":\"GET\",\"path\":\"/a?b=1\",\"status\":200}\n\
+        {\"offset_ns\":0,\"session\":\"s1\",\"method\":\"GET\",\"path\":\"/a?b=1\",\
+        \"status\":200}\n\
         {\"offset_ns\":5,\"method\":\"POST\",\"path\":\"/b/7\",\"headers\":[[\"a\",\"b\"]],\
         \"body\":\"x\",\"endpoint\":\"POST /b/{id}\",\"latency_ns\":5,\"size_bytes\":6}\n\
         {\"offset_ns\":9,\"method\":\"PUT\",\"path\":\"/c\",\"body_base64\":\"AAH/\"}\n";

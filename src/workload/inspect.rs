@@ -3,6 +3,8 @@
 //! Reads the stream once, in memory bounded by endpoints and sessions. Latencies are those of
 //! the recording; they describe it and are never judged.
 
+mod render;
+
 use std::{
     collections::{BTreeMap, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
@@ -148,8 +150,6 @@ fn age_ns(summary: &Summary, now_ns: u64) -> Option<u64> {
     let recorded = u64::try_from(recorded.as_nanosecond()).ok()?;
     now_ns.checked_sub(recorded)
 }
-
-mod render;
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,8 @@ pub struct SingleError {
     cause: String,
 }
 
-/// Reads `METHOD /path` or `/path`, which is a `GET`; the offset is 0 and any 2xx is success.
+/// Reads `METHOD /path` or `/path`, which is a `GET`; the offset is 0 and any status below
+/// 400 is success.
 ///
 /// # Errors
 /// When the method or the path cannot be sent.

@@ -22,7 +22,7 @@ pub enum WriteError {
     #[error(transparent)]
     Workload(#[from] WorkloadError),
     /// The bytes found no place.
-    #[error("cannot write the workload: {0}; check the disk and the path")]
+    #[error("cannot write the workload; check the disk and the path")]
     Write(#[from] io::Error),
 }
 

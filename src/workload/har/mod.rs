@@ -40,7 +40,7 @@ pub struct HarOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The file or the random source cannot be read.
-    #[error("cannot read: {0}; check the file")]
+    #[error("the file or the random source cannot be read; check the path")]
     Read(#[source] io::Error),
     /// The JSON ends in the middle.
     #[error("the file is cut off at line {line} column {column}; export it again")]

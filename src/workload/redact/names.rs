@@ -46,7 +46,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// Only the whole name counts: as part of a longer one these are common and harmless.
-const WHOLE: &[&str] = &["code", "state", "sess", "pw"];
+const WHOLE: &[&str] = &["code", "sess", "pw"];
 
 /// Names that hold a listed part and promise nothing.
 const HARMLESS: &[&str] = &["author", "authors", "authority", "laptop", "laptops"];
@@ -120,7 +120,6 @@ mod tests {
             "clientSecret",
             "code",
             "code_verifier",
-            "state",
             "assertion",
             "email",
             "e-mail",

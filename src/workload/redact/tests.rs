@@ -139,7 +139,8 @@ fn bodies_are_read_as_they_say_or_as_they_look() {
         ),
         (
             "multipart/form-data; boundary=XX",
-            "--XX\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nhunter2\r\n--XX--\r\n",
+            "--XX\r\nContent-Disposition: form-data; name=\"password\"\
+             \r\n\r\nhunter2\r\n--XX--\r\n",
         ),
     ] {
         let shown = redactor().body(kind, body.as_bytes().to_vec());
