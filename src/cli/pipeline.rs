@@ -351,6 +351,7 @@ fn shortfalls(design: &Design, policy: &Policy, boundaries: &Boundaries) -> Vec<
     let few = design
         .expected
         .iter()
+        .filter(|(_, requests)| **requests >= minimum_requests(Metric::P50))
         .filter(|(name, _)| !can_show_errors(design, policy, boundaries, name));
     let few: Vec<_> = few
         .map(|(name, _)| crate::report::printable(name))

@@ -48,11 +48,12 @@ pub fn judge(
     let mut changes = gate.changes(&frame);
     changes.extend(shown.changes(&frame));
     block_by_errors(&mut changes);
+    excuse_rare(design, &mut changes);
     if validity.is_unavailable {
         mark_unavailable(&mut changes);
     }
     let coverage = coverage(design, &changes);
-    let verdict = verdict(&validity, &changes, coverage);
+    let verdict = verdict(design, &validity, &changes, coverage);
     let causes = match verdict {
         Verdict::Invalid if !validity.causes.is_empty() => validity.causes.clone(),
         Verdict::Invalid | Verdict::Inconclusive => {
@@ -181,6 +182,24 @@ fn block_by_errors(changes: &mut [Change]) {
     }
 }
 
+/// The error rate of an endpoint without a judged latency can fail the gate but not hold it
+/// up: a recording's rare endpoints would otherwise keep every comparison open for ever, and
+/// the coverage rule already bounds what they may carry (docs/decisions/0006).
+fn excuse_rare(design: &Design, changes: &mut [Change]) {
+    for change in changes {
+        let open = change.gate && change.status == Status::Inconclusive;
+        if open && !is_required(design, &change.endpoint) {
+            change.status = Status::NotJudged;
+            change.reason = Reason::TooFewRequests;
+        }
+    }
+}
+
+/// Whether PASS waits for the gate metrics of this endpoint.
+fn is_required(design: &Design, endpoint: &str) -> bool {
+    is_planned(design, endpoint, Metric::P50)
+}
+
 fn mark_unavailable(changes: &mut [Change]) {
     let errors = changes
         .iter_mut()
@@ -206,8 +225,9 @@ fn coverage(design: &Design, changes: &[Change]) -> f64 {
 }
 
 /// The answer for the whole; the order of the lines is the order of precedence.
-fn verdict(validity: &Validity, changes: &[Change], coverage: f64) -> Verdict {
+fn verdict(design: &Design, validity: &Validity, changes: &[Change], coverage: f64) -> Verdict {
     let gate = || changes.iter().filter(|change| change.gate);
+    let required = || gate().filter(|change| is_required(design, &change.endpoint));
     let any = |status| gate().any(|change| change.status == status);
     if validity.is_unavailable {
         Verdict::Regressed
@@ -217,7 +237,7 @@ fn verdict(validity: &Validity, changes: &[Change], coverage: f64) -> Verdict {
         Verdict::Regressed
     } else if any(Status::Invalid) {
         Verdict::Invalid
-    } else if coverage >= COVERAGE && gate().all(|change| change.status == Status::Pass) {
+    } else if coverage >= COVERAGE && required().all(|change| change.status == Status::Pass) {
         Verdict::Pass
     } else {
         Verdict::Inconclusive
@@ -242,7 +262,12 @@ fn is_decided(frame: &Frame, validity: &Validity, gate: &Judged) -> bool {
         .filter_map(regressed)
         .any(|look| frame.reached > look + 1);
     let spent = frame.reached == frame.boundaries.looks().len();
-    let settled = decisions().all(|decision| decision != Decision::Open);
+    let required = gate
+        .each()
+        .filter(|(track, _)| is_required(frame.design, &track.endpoint));
+    let settled = required
+        .map(|(_, outcome)| outcome.decision)
+        .all(|decision| decision != Decision::Open);
     // A comparison that is INVALID as it stands may still recover by more rounds.
     validity.causes.is_empty() && (confirmed || spent || settled)
 }

@@ -7,11 +7,11 @@ use askama::Template;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
-use super::escape::printable;
 use super::words::{self, whole_number};
 use super::{EndpointTotals, Report, chart, findings};
 use crate::compare::{Change, Comparison, Status, Verdict};
 use crate::run::Side;
+use crate::text::printable;
 
 const CSS: &str = include_str!("../../templates/report.css");
 

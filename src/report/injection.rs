@@ -3,8 +3,8 @@
 //! The test is on structure: a page with a nasty name must be the page with a harmless name,
 //! but for the name.
 
-use super::escape::is_hidden;
 use super::{FILES, Format, Report, Style, printable, render, sample};
+use crate::text::is_hidden;
 
 const HARMLESS: &str = "@NAME";
 

@@ -5,12 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::escape::is_hidden;
 use super::totals::whole_ns;
 use super::{Figures, Report, Subject};
 use crate::compare::{
     Change, Comparison, Interval, Metric, Reason, RoundsUsed, Status, Verdict, Warning,
 };
+use crate::text::is_hidden;
 use crate::units::count;
 
 /// The name of this form of the file.

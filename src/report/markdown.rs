@@ -2,11 +2,11 @@
 //!
 //! Foreign text stands in code spans only, where neither mentions, links, images nor HTML act.
 
-use super::escape::{printable, shorten};
 use super::words::{self, change_cell, level_cell, status_sign, status_word, tolerance_cell};
 use super::{Report, findings};
 use crate::compare::{Change, Verdict};
 use crate::run::Side;
+use crate::text::{printable, shorten};
 
 /// What a step summary surely takes, in bytes.
 const LIMIT: usize = 900_000;

@@ -6,7 +6,6 @@
 
 mod chart;
 mod csv;
-mod escape;
 mod findings;
 mod html;
 mod json;
@@ -25,7 +24,7 @@ mod injection;
 #[cfg(test)]
 mod sample;
 
-pub use escape::printable;
+pub use crate::text::printable;
 pub use json::{ReadError, SCHEMA, read_json};
 pub use run::{RUN_SCHEMA, RunReport};
 pub use subject::{Place, Subject, Workload};

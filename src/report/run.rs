@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::escape::printable;
 use super::table::{Align, Table, wrap};
 use super::totals::{Counts, EndpointTotals, Figures, Quantiles, SideHealth};
 use super::{Place, Style, Workload, json, words};
 use crate::compare::Warning;
+use crate::text::printable;
 
 /// The name of this form of the JSON object.
 pub const RUN_SCHEMA: &str = "proofload.run_report.v1";
@@ -243,8 +243,9 @@ fn lines(table: &Table, style: Style) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{escape::columns, sample};
+    use super::super::sample;
     use super::*;
+    use crate::text::columns;
 
     #[test]
     fn one_side_looks_as_agreed() {

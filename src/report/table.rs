@@ -1,6 +1,6 @@
 //! Text in columns and in lines for the terminal, never wider than 100 columns.
 
-use super::escape::{columns, fit};
+use crate::text::{columns, fit};
 
 /// The widest line that is drawn.
 pub(super) const WIDTH: usize = 100;

@@ -2,12 +2,12 @@
 //!
 //! Foreign text never begins a line, and colour only repeats what signs and words say.
 
-use super::escape::printable;
 use super::table::{Align, Table, wrap};
 use super::words::{self, change_cell, level_cell, status_sign, status_word, tolerance_cell};
 use super::{Report, Style, findings};
 use crate::compare::{Change, Status, Verdict};
 use crate::run::Side;
+use crate::text::printable;
 
 /// No more changes are put into sentences.
 const SHOWN: usize = 10;
@@ -162,8 +162,9 @@ fn status_colour(status: Status) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{escape::columns, sample};
+    use super::super::sample;
     use super::*;
+    use crate::text::columns;
 
     #[test]
     fn no_line_is_wider_than_a_hundred_columns() {

@@ -106,6 +106,39 @@ fn equal_sides_pass_at_the_first_look_and_not_before() {
     assert!(!tail.gate && !find(&found, Metric::P90).gate);
 }
 
+/// The evidence with an endpoint besides that is asked three times a round.
+fn with_rare(n: u32, failures: u64) -> Comparison {
+    let mut rounds = rounds(n, 1.0, 0);
+    for evidence in &mut rounds {
+        for (side, failures) in evidence.sides.iter_mut().zip([0, failures]) {
+            let rare = figures(10.0, 3, failures);
+            side.endpoints.insert("GET /rare".to_owned(), rare);
+        }
+    }
+    let design = design(&[("GET /a", 1_000.0), ("GET /rare", 3.0)]);
+    judge(&design, &policy(), &Boundaries::new(&design.looks), &rounds)
+}
+
+#[test]
+fn a_rare_endpoint_can_fail_the_gate_but_not_hold_it_up() {
+    let sound = with_rare(8, 0);
+    assert_eq!((sound.verdict, sound.decided), (Verdict::Pass, true));
+    let rare = |comparison: &Comparison| {
+        let mut own = comparison.changes.iter();
+        let found = own.find(|it| it.endpoint == "GET /rare" && it.metric == Metric::ErrorRate);
+        found
+            .map(|change| (change.gate, change.status, change.reason))
+            .unwrap()
+    };
+    assert_eq!(
+        rare(&sound),
+        (true, Status::NotJudged, Reason::TooFewRequests)
+    );
+    let broken = with_rare(8, 3);
+    assert_eq!(broken.verdict, Verdict::Regressed);
+    assert_eq!(rare(&broken).1, Status::Regressed);
+}
+
 #[test]
 fn a_slower_candidate_is_named_and_one_more_look_confirms() {
     let found = run(&rounds(8, 1.2, 0));
