@@ -187,6 +187,16 @@ pub fn from_seconds(seconds: f64) -> u64 {
     (seconds * 1e9).max(0.0).round() as u64
 }
 
+/// The whole part of a float as a count; below zero and not-a-number become 0.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped; as saturates"
+)]
+pub fn whole(value: f64) -> u64 {
+    value.max(0.0) as u64
+}
+
 /// A count as a float, for arithmetic on ratios.
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 pub fn count(n: u64) -> f64 {

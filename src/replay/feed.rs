@@ -313,9 +313,9 @@ impl<'a> Source<'a> {
                     break;
                 }
             }
-            self.begin_ns = end_ns;
         } else {
-            let mut gaps = Gaps::new(self.feed.arrivals, self.feed.seed, self.piece);
+            let begin_ns = self.begin_ns;
+            let mut gaps = Gaps::new(self.feed.arrivals, self.feed.seed, self.piece, begin_ns);
             while let Some(at_ns) = gaps.next_ns().filter(|at_ns| *at_ns < total_ns) {
                 let (_, ready) = self.next(1.0)?;
                 if !each(at_ns, &ready) {
@@ -323,6 +323,7 @@ impl<'a> Source<'a> {
                 }
             }
         }
+        self.begin_ns += total_ns;
         self.piece += 1;
         Ok(())
     }

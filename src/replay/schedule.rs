@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     run::Side,
-    units::{Rate, Speed, from_seconds},
+    units::{Rate, Speed, count, from_seconds, seconds, whole},
 };
 
 /// The process that decides when requests are due.
@@ -203,19 +203,27 @@ fn coin(seed: u64, round: u32) -> bool {
 pub(super) struct Gaps {
     arrivals: Arrivals,
     rng: ChaCha8Rng,
+    begin_ns: u64,
     index: u64,
     at_s: f64,
 }
 
 impl Gaps {
-    /// The instants of a piece; the same seed and piece give the same instants.
-    pub(super) fn new(arrivals: Arrivals, seed: u64, piece: u64) -> Self {
+    /// The instants of a piece that begins at `begin_ns` of the endless process; the same
+    /// arguments give the same instants.
+    pub(super) fn new(arrivals: Arrivals, seed: u64, piece: u64, begin_ns: u64) -> Self {
         let rng = stream(seed, purpose::GAPS, piece);
+        let index = match arrivals {
+            Arrivals::Constant(rate) => first_index(rate, begin_ns),
+            Arrivals::Recorded(_) | Arrivals::Poisson(_) => 0,
+        };
+        let at_s = 0.0;
         Self {
             arrivals,
             rng,
-            index: 0,
-            at_s: 0.0,
+            begin_ns,
+            index,
+            at_s,
         }
     }
 
@@ -225,10 +233,9 @@ impl Gaps {
         match self.arrivals {
             Arrivals::Recorded(_) => None,
             Arrivals::Constant(rate) => {
-                // Multiplied, not added up: a thousand seconds later it is still exact.
-                let at_s = crate::units::count(self.index) / rate.per_second();
+                let at_ns = even(rate, self.index);
                 self.index += 1;
-                Some(from_seconds(at_s))
+                Some(at_ns.saturating_sub(self.begin_ns))
             }
             Arrivals::Poisson(rate) => {
                 let unit: f64 = self.rng.random();
@@ -237,6 +244,22 @@ impl Gaps {
             }
         }
     }
+}
+
+/// The instant of the n-th of evenly spaced requests, in nanoseconds: multiplied and not added
+/// up, so that a thousand seconds later it is still exact.
+fn even(rate: Rate, index: u64) -> u64 {
+    from_seconds(count(index) / rate.per_second())
+}
+
+/// The first of evenly spaced requests that is not due before `begin_ns`: the pieces of a run
+/// continue each other, so that rate times duration is what is scheduled.
+fn first_index(rate: Rate, begin_ns: u64) -> u64 {
+    let mut index = whole(seconds(begin_ns) * rate.per_second()).saturating_sub(1);
+    while even(rate, index) < begin_ns {
+        index += 1;
+    }
+    index
 }
 
 #[cfg(test)]
@@ -297,7 +320,7 @@ mod tests {
             Arrivals::Constant("1000/s".parse().unwrap()),
             Arrivals::Poisson("1000/s".parse().unwrap()),
         ] {
-            let mut gaps = Gaps::new(arrivals, 3, 0);
+            let mut gaps = Gaps::new(arrivals, 3, 0, 0);
             let mut last = 0;
             let mut n = 0;
             while let Some(at_ns) = gaps.next_ns().filter(|at_ns| *at_ns < 10_000_000_000) {
@@ -313,10 +336,32 @@ mod tests {
     fn the_same_piece_is_the_same_whenever_it_is_drawn() {
         let rate = Arrivals::Poisson("10/s".parse().unwrap());
         let draw = |piece| {
-            let mut gaps = Gaps::new(rate, 9, piece);
+            let mut gaps = Gaps::new(rate, 9, piece, 0);
             (0..50).map(|_| gaps.next_ns()).collect::<Vec<_>>()
         };
         assert_eq!(draw(4), draw(4));
         assert_ne!(draw(4), draw(5));
+    }
+
+    #[test]
+    fn evenly_spaced_pieces_continue_each_other() {
+        for (rate, piece_ns) in [("2000/s", 208_333_333), ("7/s", 1_000_000_000), ("3/s", 99)] {
+            let arrivals = Arrivals::Constant(rate.parse().unwrap());
+            let mut joined = Vec::new();
+            for piece in 0..50 {
+                let begin_ns = piece * piece_ns;
+                let mut gaps = Gaps::new(arrivals, 1, piece, begin_ns);
+                while let Some(at_ns) = gaps.next_ns().filter(|at_ns| *at_ns < piece_ns) {
+                    joined.push(begin_ns + at_ns);
+                }
+            }
+            let mut whole = Gaps::new(arrivals, 1, 0, 0);
+            let expected: Vec<_> = joined.iter().map(|_| whole.next_ns().unwrap()).collect();
+            assert_eq!(joined, expected, "{rate}");
+            assert!(
+                whole.next_ns().unwrap() >= 50 * piece_ns,
+                "{rate}: one was left out"
+            );
+        }
     }
 }
