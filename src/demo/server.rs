@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::model::{Plan, Service};
-use crate::clock::{Clock, Timer};
+use crate::clock::{Clock, Timer, prefer_this_thread};
 
 const HEAD_MAX: usize = 16 * 1024;
 
@@ -18,6 +18,7 @@ pub(super) fn serve(
     services: [(TcpListener, Service); 2],
     stopped: oneshot::Receiver<()>,
 ) -> io::Result<()> {
+    prefer_this_thread();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;

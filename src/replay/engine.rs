@@ -18,7 +18,7 @@ use super::{
     worker::{self, Gauge, Limits, Stop, Task},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, prefer_this_thread},
     run::{Side, Slot},
     tls::{Trust, tls_config},
     units::SECOND_NS,
@@ -163,6 +163,7 @@ pub fn start(load: &Load) -> Result<Running, EngineError> {
 
 /// One sending thread: its own runtime, its own connections, nothing shared.
 fn sender(task: Task) -> io::Result<()> {
+    prefer_this_thread();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
