@@ -67,7 +67,7 @@ impl DemoArgs {
         let parse = |address| Target::parse(&format!("http://{address}")).map_err(Failure::bug);
         let targets = [parse(pair.baseline)?, parse(pair.candidate)?];
         let settings = |text: &str| toml::from_str(text).map_err(Failure::bug);
-        let load: LoadSettings = settings("duration = '32s'")?;
+        let load: LoadSettings = settings("duration = '46s'")?;
         let gate: GateSettings =
             toml::from_str("tolerance = ['p50=10%', 'p99=25%']").map_err(Failure::bug)?;
         let pipeline = Pipeline {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, prefer_this_thread},
-    run::{Side, Slot},
+    run::{EndpointStats, Side, Slot},
     tls::{Trust, tls_config},
     units::SECOND_NS,
     workload::{Target, Workload, WorkloadError},
@@ -200,6 +200,8 @@ impl Running {
     }
 
     fn slot(&self, spec: SlotSpec, part: Part) -> Slot {
+        // A count that does not add up makes the slot worthless, whatever the reason.
+        let conserved = part.endpoints.values().all(EndpointStats::is_conserved);
         let named = part.endpoints.into_iter();
         Slot {
             round: spec.round,
@@ -207,7 +209,7 @@ impl Running {
             side: spec.side,
             start_ns: part.start_ns.saturating_sub(self.start_ns),
             length_ns: self.load_length_ns,
-            complete: part.complete,
+            complete: part.complete && conserved,
             endpoints: named
                 .map(|(index, stats)| (self.endpoints.name(index).to_owned(), stats))
                 .collect(),
