@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 use super::{
     StdoutFormat,
     exit::{self, Failure},
-    pipeline::{Pipeline, draw_seed},
+    labels::draw_seed,
+    pipeline::Pipeline,
     say,
     settings::{GateSettings, LoadSettings},
 };

@@ -7,6 +7,7 @@ mod exit;
 mod import;
 mod input;
 mod inspect;
+mod labels;
 mod pipeline;
 mod progress;
 mod run;

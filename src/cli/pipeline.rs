@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use super::{
     StdoutFormat,
     exit::{self, Failure},
-    input,
+    input, labels,
     progress::Progress,
     say,
     settings::{GateSettings, LoadSettings},
@@ -23,8 +23,8 @@ use crate::{
     },
     experiment::{Budget, Ended, Experiment, Judgement, News, Plan, conduct, plan},
     replay::{Arrangement, Arrivals, Load, expected, mean_rate},
-    report::{FILES, Format, Place, Report, Subject, Totals, render},
-    run::{RunHeader, Side, TargetRecord, WorkloadRecord},
+    report::{FILES, Format, Report, Subject, Totals, render},
+    run::{RunHeader, Side},
     staging::{Preflight, preflight},
     store::{OutDir, RunLog},
     tls::Trust,
@@ -59,7 +59,7 @@ impl Pipeline {
         for target in &self.targets {
             addresses.push(input::addresses(target)?);
         }
-        self.load.seed = Some(self.load.seed.unwrap_or_else(draw_seed));
+        self.load.seed = Some(self.load.seed.unwrap_or_else(labels::draw_seed));
         let mut prepared = self.prepare()?;
         self.announce(&prepared);
         let probes = input::one_of_each(&self.workload)?;
@@ -144,12 +144,12 @@ impl Pipeline {
             .collect();
         say(&format!(
             "plan: {}, 1 + {} rounds of {:.1}s, looks after {}, at most {:.0}s, {}, seed {}",
-            arrangement(layout.arrangement),
+            labels::arrangement(layout.arrangement),
             layout.rounds,
             seconds(layout.total_ns()) / f64::from(layout.rounds + 1),
             looks.join(" "),
             seconds(layout.total_ns()),
-            rate(&self.workload, prepared.arrivals),
+            labels::rate(&self.workload, prepared.arrivals),
             prepared.experiment.load.seed,
         ));
         let Some(judgement) = &prepared.experiment.judgement else {
@@ -163,7 +163,7 @@ impl Pipeline {
 
     async fn measure(&self, prepared: &Prepared, notes: Vec<String>) -> Result<u8, Failure> {
         let experiment = &prepared.experiment;
-        let started_at = now();
+        let started_at = labels::now();
         self.out_dir.clear().map_err(Failure::storage)?;
         let header = self.header(prepared, &started_at);
         let log = RunLog::create(&self.out_dir.file("run.jsonl"), &header);
@@ -197,6 +197,7 @@ impl Pipeline {
                 "a comparison ended without a judgement"
             )));
         };
+        comparison.warnings.extend(ended.warnings);
         if ended.interrupt.is_some() && comparison.verdict == Verdict::Pass {
             // Fail closed: what was cut short was not shown.
             comparison.verdict = Verdict::Inconclusive;
@@ -212,14 +213,14 @@ impl Pipeline {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,
             elapsed_ns: ended.footer.elapsed_ns,
-            baseline: place(&self.targets[0]),
-            candidate: place(&self.targets[1]),
-            workload: workload(&self.workload),
-            arrangement: arrangement(prepared.plan.layout.arrangement).to_owned(),
-            rate: rate(&self.workload, prepared.arrivals),
+            baseline: labels::place(&self.targets[0]),
+            candidate: labels::place(&self.targets[1]),
+            workload: labels::workload(&self.workload),
+            arrangement: labels::arrangement(prepared.plan.layout.arrangement).to_owned(),
+            rate: labels::rate(&self.workload, prepared.arrivals),
             seed: prepared.experiment.load.seed,
             configuration: self.configuration(prepared),
-            command: command(prepared.experiment.load.seed),
+            command: labels::command(prepared.experiment.load.seed),
             exit_code: exit::of_run(ended.interrupt, ended.storage.is_none(), verdict),
             notes,
         };
@@ -258,7 +259,7 @@ impl Pipeline {
             let target = &self.targets[side.index()];
             (
                 side,
-                target_record(
+                labels::target_record(
                     prepared.experiment.load.targets[side.index()].as_ref(),
                     target,
                 ),
@@ -271,7 +272,7 @@ impl Pipeline {
             started_at: started_at.to_owned(),
             seed: prepared.experiment.load.seed,
             targets: BTreeMap::from(targets),
-            workload: workload_record(&self.workload),
+            workload: labels::workload_record(&self.workload),
             plan: serde_json::to_value(&prepared.plan).unwrap_or_default(),
             config: self.configuration(prepared),
         }
@@ -393,118 +394,4 @@ fn usable(side: Side, found: &Preflight) -> Result<Vec<String>, Failure> {
     Ok(notes
         .map(|(name, status)| format!("{}: {name} answered {status}", side.name()))
         .collect())
-}
-
-pub(super) fn target_record(resolved: Option<&Target>, target: &Target) -> TargetRecord {
-    let address = resolved.and_then(|target| target.address);
-    TargetRecord {
-        url: target.url.to_string(),
-        address: address
-            .map(|address| address.to_string())
-            .unwrap_or_default(),
-    }
-}
-
-pub(super) fn workload_record(workload: &Workload) -> WorkloadRecord {
-    let summary = workload.summary();
-    WorkloadRecord {
-        source: workload.name().to_owned(),
-        digest: summary.digest.clone(),
-        requests: summary.requests,
-        recorded_at: summary.origin.recorded_at.clone(),
-    }
-}
-
-pub(super) fn workload(workload: &Workload) -> crate::report::Workload {
-    let summary = workload.summary();
-    crate::report::Workload {
-        source: workload.name().to_owned(),
-        requests: summary.requests,
-        duration_ns: summary.duration_ns,
-        digest: summary.digest.clone(),
-        recorded_at: summary.origin.recorded_at.clone(),
-    }
-}
-
-pub(super) fn place(target: &Target) -> Place {
-    let address = target.address.map(|address| address.to_string());
-    Place {
-        label: target.url.to_string(),
-        address,
-    }
-}
-
-fn arrangement(arrangement: Option<Arrangement>) -> &'static str {
-    match arrangement {
-        Some(Arrangement::Interleaved) => "interleaved",
-        Some(Arrangement::Simultaneous) => "simultaneous",
-        None => "single",
-    }
-}
-
-/// How much is sent, in words.
-pub(super) fn rate(workload: &Workload, arrivals: Arrivals) -> String {
-    match arrivals {
-        Arrivals::Constant(rate) => format!("constant {rate}"),
-        Arrivals::Poisson(rate) => format!("poisson {rate}"),
-        Arrivals::Recorded(speed) => {
-            format!(
-                "recorded at {speed} ({:.1}/s)",
-                mean_rate(workload, arrivals)
-            )
-        }
-    }
-}
-
-/// A seed small enough to be typed again.
-pub(super) fn draw_seed() -> u64 {
-    wall_ns() / 1_000 % 1_000_000_000
-}
-
-/// Now, for labels.
-pub(super) fn now() -> String {
-    let now = jiff::Timestamp::now();
-    format!("{now:.0}")
-}
-
-/// The command line that does the same again: header values hidden, the seed added.
-pub(super) fn command(seed: u64) -> String {
-    let mut words = vec!["proofload".to_owned()];
-    let mut hide = false;
-    let mut seeded = false;
-    for word in std::env::args().skip(1) {
-        let secret = ["--header", "--baseline-header", "--candidate-header", "-H"];
-        seeded |= word == "--seed" || word.starts_with("--seed=");
-        let inline = secret.iter().find(|flag| {
-            word.len() > flag.len() && word.starts_with(**flag) && !word.starts_with("--header-")
-        });
-        let shown = match inline {
-            _ if hide && !word.starts_with('@') => hidden(&word),
-            Some(flag) if !hide => format!("{flag}={}", hidden(&word[flag.len()..])),
-            _ => word.clone(),
-        };
-        hide = secret.contains(&word.as_str());
-        words.push(quoted(&shown));
-    }
-    if !seeded {
-        words.push(format!("--seed {seed}"));
-    }
-    words.join(" ")
-}
-
-fn hidden(header: &str) -> String {
-    let name = header
-        .trim_start_matches('=')
-        .split(':')
-        .next()
-        .unwrap_or_default();
-    format!("{name}: …")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

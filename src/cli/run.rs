@@ -9,7 +9,7 @@ use super::{
     StdoutFormat,
     exit::{self, Failure},
     input::{self, Safety, Source, headers},
-    pipeline,
+    labels,
     progress::Progress,
     say,
     settings::{LoadSettings, layered},
@@ -118,7 +118,7 @@ impl RunArgs {
         }
         // The slots must add up to the duration, so that a rate times it is what is scheduled.
         let slot_ns = duration_ns / u64::from(rounds);
-        let seed = settings.seed.unwrap_or_else(pipeline::draw_seed);
+        let seed = settings.seed.unwrap_or_else(labels::draw_seed);
         let load = Load {
             targets: [None, None],
             workload: workload.clone(),
@@ -149,8 +149,8 @@ impl RunArgs {
         target: &Target,
         config: serde_json::Value,
     ) -> Result<u8, Failure> {
-        let started_at = pipeline::now();
-        let record = pipeline::target_record(Some(target), target);
+        let started_at = labels::now();
+        let record = labels::target_record(Some(target), target);
         let header = RunHeader {
             proofload_run: crate::run::VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -158,7 +158,7 @@ impl RunArgs {
             started_at: started_at.clone(),
             seed: load.seed,
             targets: BTreeMap::from([(Side::Candidate, record)]),
-            workload: pipeline::workload_record(&load.workload),
+            workload: labels::workload_record(&load.workload),
             plan: serde_json::to_value(load.layout).unwrap_or_default(),
             config,
         };
@@ -184,12 +184,12 @@ impl RunArgs {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,
             elapsed_ns: ended.footer.elapsed_ns,
-            target: pipeline::place(target),
-            workload: pipeline::workload(&load.workload),
-            rate: pipeline::rate(&load.workload, load.arrivals),
+            target: labels::place(target),
+            workload: labels::workload(&load.workload),
+            rate: labels::rate(&load.workload, load.arrivals),
             seed: load.seed,
             complete: ended.footer.state == "complete",
-            warnings: Vec::new(),
+            warnings: ended.warnings,
             totals: totals.figures(),
         };
         super::print(&match self.format {

@@ -1,12 +1,12 @@
 //! The one loop over slots: store, gather into rounds, judge, stop.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     clock::Clock,
-    compare::{Boundaries, Comparison, Design, Policy, RoundEvidence, judge},
+    compare::{Boundaries, Comparison, Design, Policy, RoundEvidence, Warning, judge},
     replay::{EngineError, Gauge, Load, Running, start},
     run::{RunFooter, Slot},
     store::{RunLog, StoreError},
@@ -66,6 +66,8 @@ pub struct Ended {
     pub interrupt: Option<Interrupt>,
     /// What could not be stored; the load was stopped then.
     pub storage: Option<StoreError>,
+    /// What the engine saw that belongs to no request.
+    pub warnings: Vec<Warning>,
 }
 
 /// Runs an experiment to its end: decided, budget spent, interrupted, or out of disk.
@@ -109,6 +111,7 @@ pub async fn conduct(
             }
         }
     }
+    let warnings = stray_warnings(&running.gauge);
     running.finish()?;
     let decided = rounds
         .comparison
@@ -133,7 +136,21 @@ pub async fn conduct(
         footer,
         interrupt,
         storage: keeper.failed,
+        warnings,
     })
+}
+
+/// Bytes that no request had asked for break the protocol; the connections were closed.
+fn stray_warnings(gauge: &Gauge) -> Vec<Warning> {
+    let n = gauge.stray.load(Ordering::Relaxed);
+    let warning = (n > 0).then(|| Warning {
+        code: "stray_bytes".to_owned(),
+        text: format!(
+            "{n} connections brought bytes that no request had asked for and were closed; a server \
+             or proxy in between breaks HTTP/1.1"
+        ),
+    });
+    warning.into_iter().collect()
 }
 
 /// The run file, until it fails.
