@@ -107,11 +107,21 @@ pub(super) struct LoadSettings {
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct GateSettings {
     /// The largest slowdown that you would still ship: [ENDPOINT:]METRIC=REL[,ABS], such as
-    /// p99=10%, 'GET /cart:p50=3%,1ms' or errors=0.1pp
-    #[arg(long, value_name = "MARGIN")]
+    /// p99=10%, 'GET /cart:p50=3%,1ms' or errors=0.1pp; may be repeated, or separated by ;
+    #[arg(
+        long,
+        env = "PROOFLOAD_TOLERANCE",
+        value_name = "MARGIN",
+        value_delimiter = ';'
+    )]
     pub tolerance: Vec<MarginRule>,
     /// The smallest slowdown that may block, written likewise
-    #[arg(long, value_name = "MARGIN")]
+    #[arg(
+        long,
+        env = "PROOFLOAD_MIN_EFFECT",
+        value_name = "MARGIN",
+        value_delimiter = ';'
+    )]
     pub min_effect: Vec<MarginRule>,
     /// Probability of a false alarm over all metrics, and of a false pass of one [default: 0.05]
     #[arg(long, env = "PROOFLOAD_ALPHA")]

@@ -22,7 +22,7 @@ pub enum Verdict {
 
 /// What was found of one metric of one endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Shown to be within the tolerance.
     Pass,
