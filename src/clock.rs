@@ -106,7 +106,12 @@ impl Timer {
             let mut ready = self.fd.readable().await?;
             let mut expirations = [0_u8; 8];
             match ready.try_io(|fd| Ok(rustix::io::read(fd.as_fd(), &mut expirations)?)) {
-                Ok(result) => return result.map(|_| ()),
+                Ok(result) => {
+                    // The one expiration is consumed: left set, the readiness would cost the
+                    // next wait a read that finds nothing.
+                    ready.clear_ready();
+                    return result.map(|_| ());
+                }
                 // Spurious readiness, or the readiness of an earlier deadline that was given up.
                 Err(_would_block) => {}
             }
