@@ -24,12 +24,13 @@ const RATE_MAX: f64 = 1e6;
 
 /// What is sent.
 #[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
 pub(super) struct Source {
     /// The workload: a .jsonl or .jsonl.zst file
-    #[arg(short, long, value_name = "FILE", required_unless_present = "request")]
+    #[arg(short, long, value_name = "FILE")]
     pub workload: Option<PathBuf>,
     /// A request that stands in for a workload, such as 'GET /path'; may be repeated
-    #[arg(long, value_name = "REQUEST", conflicts_with = "workload")]
+    #[arg(long, value_name = "REQUEST")]
     pub request: Vec<String>,
 }
 

@@ -19,6 +19,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::report::{Style, printable};
 use exit::Failure;
@@ -91,6 +92,12 @@ fn execute(command: Command) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::bug)?;
+    // Left alone it would end the process at a file-size limit, with nothing shown; handled, the
+    // write fails like one on a full disk. The handler stays when the listener is dropped.
+    let file_size = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    let entered = runtime.enter();
+    drop(signal(file_size).map_err(Failure::bug)?);
+    drop(entered);
     match command {
         Command::Demo(args) => runtime.block_on(args.exec()),
         Command::Compare(args) => runtime.block_on(args.exec()),

@@ -157,15 +157,15 @@ pub(super) enum SettingsError {
     /// It cannot be read.
     #[error("cannot read {0}: {1}")]
     Io(PathBuf, std::io::Error),
-    /// It is no TOML, or a value is wrong; the text shows the place.
+    /// It is no TOML, or a value is wrong; the text names the line.
     #[error("{0} is not valid: {1}")]
     Syntax(PathBuf, String),
     /// A key that nobody knows.
-    #[error("{path}: unknown key `{key}` in [{table}]{hint}")]
+    #[error("{path}: unknown key `{key}` in {table}{hint}")]
     UnknownKey {
         /// The file.
         path: PathBuf,
-        /// The table that it stands in; empty at the top.
+        /// Where it stands, in words.
         table: String,
         /// The key.
         key: String,
@@ -191,10 +191,10 @@ impl FileSettings {
         let text = std::fs::read_to_string(path)
             .map_err(|error| SettingsError::Io(path.to_owned(), error))?;
         let syntax = |error: toml::de::Error| {
-            SettingsError::Syntax(
-                path.to_owned(),
-                error.to_string().trim().replace('\n', "\n  "),
-            )
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+            let cause = error.message().trim().replace('\n', ", ");
+            SettingsError::Syntax(path.to_owned(), format!("line {line}: {cause}"))
         };
         let table: toml::Table = toml::from_str(&text).map_err(syntax)?;
         check_keys(path, &table)?;
@@ -236,11 +236,11 @@ fn check_keys(path: &Path, table: &toml::Table) -> Result<(), SettingsError> {
     };
     for (name, value) in table {
         let Some((_, keys)) = known.iter().find(|(table, _)| table == name) else {
-            return Err(unknown("the top level", name, &tables));
+            return Err(unknown("the file", name, &tables));
         };
         for key in value.as_table().into_iter().flat_map(toml::Table::keys) {
             if !keys.contains(key) {
-                return Err(unknown(name, key, keys));
+                return Err(unknown(&format!("[{name}]"), key, keys));
             }
         }
     }

@@ -161,6 +161,7 @@ fn lognormal(median: f64, sigma: f64, rng: &mut ChaCha8Rng) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::count;
 
     fn cost(service: &mut Service, path: &str, now_ns: u64) -> u64 {
         match service.plan(path, now_ns) {
@@ -177,7 +178,7 @@ mod tests {
             let now_ns = n * 1_000_000_000;
             let path = format!("/products/{}", n % 50);
             let (x, y) = (cost(&mut a, &path, now_ns), cost(&mut b, &path, now_ns));
-            let ratio = (x as f64 / y as f64).ln();
+            let ratio = (count(x) / count(y)).ln();
             assert!(ratio.abs() < 6.0 * NOISE, "{path}: {ratio}");
             assert_ne!(x, y);
         }

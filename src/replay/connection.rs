@@ -223,18 +223,22 @@ impl Connection {
 
     /// Takes bytes of the peer; `false` when the connection cannot be used any further.
     fn received(self: &Rc<Self>, worker: &Rc<Worker>, bytes: &[u8]) -> bool {
-        let progress = {
+        let (progress, has_head) = {
             let mut exchange = self.exchange.borrow_mut();
             let Some(exchange) = exchange.as_mut() else {
                 worker.stray();
                 return false;
             };
             exchange.answered = true;
-            exchange.response.feed(bytes)
+            let progress = exchange.response.feed(bytes);
+            (progress, exchange.response.has_head())
         };
         match progress {
             Ok(Progress::More) => {
-                self.phase_ns.set(worker.now_ns());
+                // A head that trickles in, or interim answers without end, gain no time.
+                if has_head {
+                    self.phase_ns.set(worker.now_ns());
+                }
                 true
             }
             Ok(Progress::Done(answer, used)) => {

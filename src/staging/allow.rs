@@ -18,7 +18,10 @@ pub enum Refusal {
     NotAllowed(String),
     /// The name says loopback, the address does not; or it is an address that never is a test
     /// environment.
-    #[error("{host} may not be loaded: it resolves to {address}, {why}")]
+    #[error(
+        "{host} may not be loaded: it resolves to {address}, {why}; give the test environment's \
+         own address"
+    )]
     Address {
         /// The host as given.
         host: String,
@@ -45,7 +48,14 @@ pub fn check_host(target: &Target, allowed: &[String]) -> Result<(), Refusal> {
     if is_loopback_name(&target.host) || is_listed(target, allowed) {
         return Ok(());
     }
-    Err(Refusal::NotAllowed(target.host.clone()))
+    // In brackets an address of version 6 can be told from a port, and pasted back.
+    let host = &target.host;
+    let shown = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.clone()
+    };
+    Err(Refusal::NotAllowed(shown))
 }
 
 fn is_listed(target: &Target, allowed: &[String]) -> bool {

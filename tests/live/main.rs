@@ -1,0 +1,22 @@
+//! Real sockets: the load engine and the binary against a server that misbehaves on purpose
+//! and counts everything it saw.
+//!
+//! Loads go to loopback only, are bounded, and stop by themselves. Nothing here depends on how
+//! fast the machine is: what a slow one cannot do honestly is measured again, and said.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on fails its test"
+)]
+
+mod binary;
+mod engine;
+mod faultd;
+mod faults;
+mod interrupted;
+mod refusals;
+mod runs;
+mod secrets;
+mod timing;
+mod tls;
+mod verdicts;
