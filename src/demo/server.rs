@@ -78,7 +78,8 @@ async fn converse(
             Plan::Unknown => ("404 Not Found", "{\"status\":\"unknown\"}\n"),
         };
         let answer = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(answer.as_bytes()).await?;

@@ -1,5 +1,5 @@
 //! `report.json`: the report for machines. Keys are stable, times are whole nanoseconds,
-//! and names carry their units; `docs/report-json.md` describes it.
+//! and names carry their units; `docs/formats.md` describes it.
 //!
 //! Ratios have no unit. A bound that does not exist (infinite) is `null`.
 

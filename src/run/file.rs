@@ -1,9 +1,9 @@
 //! The run file: JSON Lines, one record a line, each with its checksum.
 //!
-//! `{"crc32":"1c291ca3","record":{"slot":{…}}}`: a header, then slot after slot as they close, then a
-//! footer. A killed run keeps each line that was complete. A reader takes the intact beginning
-//! and names the first damaged line; it never reads damage as numbers. Nothing here touches a
-//! disk.
+//! `{"crc32":"1c291ca3","record":{"slot":{…}}}`: a header, then slot after slot as they close,
+//! then a footer. A killed run keeps each line that was complete. A reader takes the intact
+//! beginning and names the first damaged line; it never reads damage as numbers. Nothing here
+//! touches a disk.
 //!
 //! Format history: 1 (0.1.0) first.
 
