@@ -70,7 +70,11 @@ fn check_output(path: &Path) -> anyhow::Result<()> {
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or_default();
-    if !name.ends_with(".jsonl") && !name.ends_with(".jsonl.zst") {
+    let plain = name.strip_suffix(".zst").unwrap_or(name);
+    if Path::new(plain)
+        .extension()
+        .is_none_or(|ending| ending != "jsonl")
+    {
         return Err(anyhow!(
             "-o {}: a workload ends in .jsonl or .jsonl.zst",
             path.display()
