@@ -71,7 +71,10 @@ fn check_output(path: &Path) -> anyhow::Result<()> {
         .and_then(|name| name.to_str())
         .unwrap_or_default();
     let plain = name.strip_suffix(".zst").unwrap_or(name);
-    if plain.strip_suffix(".jsonl").is_none() {
+    if Path::new(plain)
+        .extension()
+        .is_none_or(|ending| ending != "jsonl")
+    {
         return Err(anyhow!(
             "-o {}: a workload ends in .jsonl or .jsonl.zst",
             path.display()

@@ -80,7 +80,10 @@ pub(super) fn rounds(comparison: &Comparison, show: &dyn Fn(&str) -> String) -> 
         text = format!("{text}; {dropped} dropped whole, on both sides ({reasons})");
     }
     if rounds.measured < rounds.planned && comparison.decided {
-        text.push_str("; stopped early, because enough was known");
+        text.push_str(match comparison.verdict {
+            Verdict::Invalid => "; stopped early, because more rounds could not mend it",
+            _ => "; stopped early, because enough was known",
+        });
     }
     text.push('.');
     text

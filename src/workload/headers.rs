@@ -89,7 +89,7 @@ fn rule_of(name: &str, value: &str) -> Option<Rule> {
         _ if name.starts_with(':') => "HTTP/2 pseudo header",
         _ if name.starts_with("x-forwarded-") => "forwarding",
         _ if name.starts_with("x-b3-") => "tracing",
-        _ if is_login(name) || names::is_credential_header(name) => CREDENTIALS,
+        _ if is_credential(name) => CREDENTIALS,
         _ if holds_login(value) => CREDENTIALS,
         _ if !is_name(name) || !is_value(value) => "not allowed by HTTP",
         _ => return None,
@@ -153,8 +153,14 @@ pub(super) fn is_framing(name: &str) -> bool {
     .any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// Whether the field is a credential by its very name; such are refused in any workload.
-pub(super) fn is_login(name: &str) -> bool {
+/// Whether the field is a credential by its name; such are refused in any workload. An
+/// idempotency key is none, whatever it is called.
+pub(super) fn is_credential(name: &str) -> bool {
+    let repeatable = name.to_ascii_lowercase().ends_with("idempotency-key");
+    !repeatable && (is_login(name) || names::is_credential_header(name))
+}
+
+fn is_login(name: &str) -> bool {
     [
         "authorization",
         "proxy-authorization",

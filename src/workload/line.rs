@@ -172,8 +172,8 @@ pub(super) fn check(request: &Request) -> Result<(), LineFault> {
         if headers::is_framing(name) {
             return refuse("is written by proofload itself; leave it out");
         }
-        if headers::is_login(name) {
-            return refuse("holds credentials, which are never replayed; pass --header @FILE");
+        if headers::is_credential(name) {
+            return refuse("may hold credentials, which are never replayed; pass --header @FILE");
         }
     }
     match request.expect_status {
@@ -256,6 +256,10 @@ mod tests {
             (with(r#""path":"/\r\nX: y""#), "/\\r\\nX: y"),
             (with(r#""path":"/\u0000""#), "percent-encode"),
             (with(r#""path":"/a#b""#), "fragment"),
+            (
+                with(r#""path":"/","headers":[["X-Api-Key","hunter2"]]"#),
+                "--header @FILE",
+            ),
             (with(r#""path":"/","headers":[["a\nb","c"]]"#), "a\\nb"),
             (
                 with(r#""path":"/","headers":[["a","b\r\nc"]]"#),
@@ -281,6 +285,7 @@ mod tests {
             let fault = parse(line.as_bytes()).unwrap_err().to_string();
             assert!(fault.contains(said), "{line}: {fault}");
             assert!(!fault.contains(['\r', '\n', '\x1b', '\0']), "{fault:?}");
+            assert!(!fault.contains("hunter2"), "{fault:?}");
         }
         let fault = parse(b"{\"offset_ns\":0,\xff").unwrap_err();
         assert_eq!(fault, LineFault::Encoding(16));
