@@ -5,6 +5,12 @@
 //! calls itself disturbed is repeated once and then reported, not failed: a busy machine is no
 //! bug. A regression that is not there, or one at the wrong endpoint, is.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a helper that cannot go on fails its test, and what was skipped says why"
+)]
+
 use std::{
     fmt::Write,
     fs,
