@@ -1,6 +1,8 @@
 //! Every exit code, and the one rule that chooses among them. A verdict is never 1, 2 or 101.
 
-use crate::{cli::settings::InconclusiveAs, compare::Verdict, experiment::Interrupt};
+use crate::{
+    cli::settings::InconclusiveAs, compare::Verdict, experiment::Interrupt, replay::EngineError,
+};
 
 /// A complete, valid comparison was made and stored, and nothing is worse than tolerated.
 pub(super) const PASS: u8 = 0;
@@ -62,6 +64,17 @@ impl Failure {
         Self {
             code: STORAGE,
             error: error.into(),
+        }
+    }
+
+    /// The load engine could not go on: a workload that changed or broke while it was read spoils
+    /// the measurement, everything else is a bug.
+    pub(super) fn engine(error: EngineError) -> Self {
+        match error {
+            EngineError::Workload(_) => Self::invalid(error),
+            EngineError::Endpoint(_) | EngineError::Io(_) | EngineError::Panicked => {
+                Self::bug(error)
+            }
         }
     }
 

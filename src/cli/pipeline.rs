@@ -180,7 +180,7 @@ impl Pipeline {
             }
             progress.tell(&news);
         });
-        let ended = ended.await.map_err(Failure::bug)?;
+        let ended = ended.await.map_err(Failure::engine)?;
         progress.finish();
         self.conclude(prepared, ended, &totals, (started_at, notes))
     }

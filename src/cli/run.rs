@@ -177,7 +177,7 @@ impl RunArgs {
             }
             progress.tell(&news);
         });
-        let ended = ended.await.map_err(Failure::bug)?;
+        let ended = ended.await.map_err(Failure::engine)?;
         progress.finish();
         let load = &experiment.load;
         let report = RunReport {

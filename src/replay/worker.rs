@@ -249,9 +249,16 @@ impl Worker {
     /// Ends what is overdue and forgets what is closed.
     fn sweep(&self, now_ns: u64) {
         for lane in self.lanes.iter().flatten() {
-            lane.all
-                .borrow_mut()
-                .retain(|connection| !connection.closed.get());
+            let mut all = lane.all.borrow_mut();
+            let before = all.len();
+            all.retain(|connection| !connection.closed.get());
+            if all.len() < before {
+                // The idle list is used from its end; what a burst left at its beginning would
+                // otherwise stay for ever.
+                let mut idle = lane.idle.borrow_mut();
+                idle.retain(|connection| !connection.closed.get());
+            }
+            drop(all);
             for connection in lane.all.borrow().iter() {
                 if let Some(class) = connection.overdue(self, now_ns) {
                     connection.end(class, now_ns);

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use proofload::{
-    replay::{Limits, Load},
+    replay::{EngineError, Limits, Load, start},
     run::{Class, Group, Side},
+    workload::Workload,
 };
 
 use crate::{
@@ -395,4 +396,24 @@ fn one_threads_failures_and_anothers_are_one_count() {
     assert_eq!(count(Class::Http5xx), answered(500));
     assert_eq!(count(Class::Http4xx), answered(404));
     assert!(count(Class::Ok) > 0 && count(Class::Http5xx) > 0);
+}
+
+#[test]
+fn a_workload_that_breaks_after_it_was_checked_ends_the_run_with_its_name() {
+    let server = Setup::default().route("/", Fault::Status(200)).start();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("w.jsonl");
+    let line = r#"{"offset_ns":0,"method":"GET","path":"/"}"#;
+    std::fs::write(&path, format!("{{\"proofload_workload\":1}}\n{line}\n")).unwrap();
+    let workload = Workload::open(&path).unwrap();
+    std::fs::write(&path, "{\"proofload_workload\":1}\nnonsense\n").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut running = start(&load(server.address, workload, "200/s", 200)).unwrap();
+    runtime.block_on(async { while running.next_slot().await.is_some() {} });
+    let error = running.finish().unwrap_err();
+    assert!(matches!(error, EngineError::Workload(_)), "{error}");
+    assert!(error.to_string().contains("w.jsonl"), "{error}");
 }
