@@ -115,7 +115,21 @@ impl Redactor {
         if name.eq_ignore_ascii_case("content-type") {
             return value;
         }
-        self.unnamed(&value, 0).unwrap_or(value)
+        let value = self.free_text(&value).unwrap_or(value);
+        if value.trim_start().starts_with(['{', '[']) {
+            return self.unnamed(&value, 0).unwrap_or(value);
+        }
+        // A list such as `text/html;q=0.9, */*;q=0.8` is no form: read as one, its parameters
+        // would nest and come out encoded.
+        let parts = value.split_inclusive([',', ';', ' ']);
+        parts.map(|part| self.header_part(part)).collect()
+    }
+
+    /// One member or parameter of a header value, with the separator behind it.
+    fn header_part(&mut self, part: &str) -> String {
+        let member = part.trim_end_matches([',', ';', ' ']);
+        let shown = self.unnamed(member, 0);
+        shown.map_or(part.to_owned(), |shown| shown + &part[member.len()..])
     }
 
     /// A body with its secrets replaced, read as its content type says or as it looks.

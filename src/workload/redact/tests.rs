@@ -176,3 +176,38 @@ proptest! {
         redactor.body(&kind, body);
     }
 }
+
+#[test]
+fn lists_in_header_values_stay_as_they_are_and_secrets_in_them_go() {
+    let mut redactor = Redactor::with_key([7; 32]);
+    for (name, value) in [
+        (
+            "Accept",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,\
+             image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7",
+        ),
+        (
+            "Accept-Language",
+            "de-CH,de;q=0.9,en-US;q=0.8,en;q=0.7,fr;q=0.6,it;q=0.5",
+        ),
+        (
+            "Cache-Control",
+            "no-cache, no-store, max-age=0, must-revalidate",
+        ),
+        (
+            "sec-ch-ua",
+            "\"Not/A)Brand\";v=\"99\", \"Chromium\";v=\"148\"",
+        ),
+        (
+            "User-Agent",
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)",
+        ),
+    ] {
+        assert_eq!(redactor.header(name, value.to_owned()), value);
+    }
+    let shown = redactor.header("X-Context", "tenant=a; password=hunter2, user=b".to_owned());
+    assert!(
+        !shown.contains("hunter2") && shown.starts_with("tenant=a; password="),
+        "{shown}"
+    );
+}
