@@ -100,7 +100,8 @@ fn status(
             (Status::Regressed, Reason::BeyondTolerance)
         }
         Decision::Regressed(_) => (Status::Regressed, Reason::Slower),
-        Decision::Pass(_) if interval.upper < 0.0 => (Status::Pass, Reason::Improved),
+        // What is too small to block is too small to boast of.
+        Decision::Pass(_) if interval.upper < -estimate.effect => (Status::Pass, Reason::Improved),
         Decision::Pass(_) if naive().lower > 0.0 => (Status::Pass, Reason::SlowerWithinTolerance),
         Decision::Pass(_) => (Status::Pass, Reason::Ok),
         Decision::Open if estimate.is_dependent() => (Status::Invalid, Reason::Dependent),

@@ -42,7 +42,7 @@ pub enum Status {
 pub enum Reason {
     /// PASS: no worse than tolerated.
     Ok,
-    /// PASS: the whole interval says better.
+    /// PASS: the whole interval says better, by more than the minimum effect.
     Improved,
     /// PASS: probably slower, but surely within the tolerance.
     SlowerWithinTolerance,

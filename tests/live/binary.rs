@@ -236,7 +236,7 @@ fn read(directory: &Path, name: &str) -> String {
 )]
 pub(crate) fn honestly(call: impl Fn() -> Done) -> Done {
     let mut done = call();
-    for _ in 0..3 {
+    for _ in 0..7 {
         if !done.is_disturbed() {
             break;
         }

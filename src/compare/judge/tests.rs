@@ -184,6 +184,13 @@ fn errors_block_latency_and_nothing_is_improved() {
     );
     let sound = run(&rounds(12, 0.5, 0));
     assert_eq!(find(&sound, Metric::P50).reason, Reason::Improved);
+    let trifle = run(&rounds(12, 0.998, 0));
+    let trifle = find(&trifle, Metric::P50);
+    assert!(
+        trifle.change.unwrap().upper < 0.0,
+        "surely better, by next to nothing"
+    );
+    assert_eq!((trifle.status, trifle.reason), (Status::Pass, Reason::Ok));
     let slower = run(&rounds(12, 1.02, 0));
     assert_eq!(
         find(&slower, Metric::P50).reason,
