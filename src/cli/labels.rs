@@ -88,7 +88,9 @@ pub(super) fn now() -> String {
 
 /// The command line that does the same again: header values hidden, the seed added.
 pub(super) fn command(seed: u64) -> String {
-    command_of(std::env::args().skip(1), seed)
+    // Arguments need not be UTF-8: paths are not.
+    let args = std::env::args_os().skip(1);
+    command_of(args.map(|word| word.to_string_lossy().into_owned()), seed)
 }
 
 fn command_of(args: impl Iterator<Item = String>, seed: u64) -> String {

@@ -1,8 +1,13 @@
 //! `proofload run`: one target under load, measured and not judged.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
 use super::{
@@ -71,12 +76,7 @@ impl RunArgs {
             )));
         }
         let workload = self.source.open()?;
-        if self.output.is_dir() {
-            let path = self.output.display();
-            return Err(Failure::usage(anyhow!(
-                "{path} is a directory; name a file for -o"
-            )));
-        }
+        check_output(&self.output).map_err(Failure::usage)?;
         self.safety.check_methods(&workload)?;
         let mut target = self.safety.target(&self.target, headers, &file)?;
         let addresses = input::addresses(&target)?;
@@ -206,4 +206,32 @@ impl RunArgs {
             exit::PASS,
         ))
     }
+}
+
+/// Whether the run file may be written: the place is free, or holds a run file. Anything else,
+/// such as the workload itself, is not ours to replace.
+fn check_output(path: &Path) -> anyhow::Result<()> {
+    let shown = path.display();
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    if parent.is_some_and(|parent| !parent.is_dir()) {
+        bail!("-o {shown}: there is no such directory; create it first");
+    }
+    let Ok(facts) = std::fs::metadata(path) else {
+        return Ok(());
+    };
+    if facts.is_dir() {
+        bail!("{shown} is a directory; name a file for -o");
+    }
+    if facts.is_file() && facts.len() > 0 {
+        let mut head = Vec::new();
+        let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
+        file.take(4096).read_to_end(&mut head)?;
+        let mark = b"\"proofload_run\"";
+        if !head.windows(mark.len()).any(|window| window == mark) {
+            bail!("{shown} is there and is no run file; name another file for -o");
+        }
+    }
+    Ok(())
 }

@@ -261,15 +261,19 @@ pub(super) fn layered<T>(upper: &T, lower: &T) -> T
 where
     T: Serialize + for<'a> Deserialize<'a> + Clone,
 {
-    let table = |settings: &T| toml::Table::try_from(settings).unwrap_or_default();
-    let mut sum = table(lower);
-    for (key, value) in table(upper) {
-        let empty = value.as_array().is_some_and(Vec::is_empty);
-        if !(empty && sum.contains_key(&key)) {
+    // Through JSON and not TOML: a seed may be larger than TOML's integers.
+    let object = |settings: &T| match serde_json::to_value(settings) {
+        Ok(serde_json::Value::Object(object)) => object,
+        _ => serde_json::Map::new(),
+    };
+    let mut sum = object(lower);
+    for (key, value) in object(upper) {
+        let unset = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+        if !unset {
             sum.insert(key, value);
         }
     }
-    sum.try_into().unwrap_or_else(|_| upper.clone())
+    serde_json::from_value(serde_json::Value::Object(sum)).unwrap_or_else(|_| upper.clone())
 }
 
 #[cfg(test)]
@@ -300,6 +304,16 @@ mod tests {
         let gate = layered(&GateSettings::default(), &file.gate);
         assert_eq!(gate.tolerance.len(), 1);
         assert_eq!(file.targets.allow, ["a.example"]);
+    }
+
+    #[test]
+    fn the_largest_seed_leaves_the_other_flags_alone() {
+        let flags = LoadSettings {
+            rate: "9/s".parse().ok(),
+            seed: Some(u64::MAX),
+            ..LoadSettings::default()
+        };
+        assert_eq!(layered(&flags, &LoadSettings::default()), flags);
     }
 
     #[test]

@@ -212,7 +212,9 @@ impl<'a> Rounds<'a> {
         let Some(judgement) = self.judgement else {
             return false;
         };
-        if slot.round == 0 {
+        // Nothing is judged after the decision: the stop has cut short what comes then.
+        let decided = self.comparison.as_ref().is_some_and(|it| it.decided);
+        if slot.round == 0 || decided {
             return false;
         }
         let round = slot.round;

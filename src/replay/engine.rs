@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, prefer_this_thread},
-    run::{EndpointStats, Side, Slot},
+    run::{Class, EndpointStats, Side, Slot},
     tls::{Trust, tls_config},
     units::SECOND_NS,
     workload::{Target, Workload, WorkloadError},
@@ -202,6 +202,10 @@ impl Running {
     fn slot(&self, spec: SlotSpec, part: Part) -> Slot {
         // A count that does not add up makes the slot worthless, whatever the reason.
         let conserved = part.endpoints.values().all(EndpointStats::is_conserved);
+        // What our own stop cut short says nothing about the target.
+        let ours = [Class::Aborted, Class::NotSentAbort];
+        let mut all = part.endpoints.values();
+        let given_up = all.any(|stats| ours.iter().any(|it| stats.classes.contains_key(it)));
         let named = part.endpoints.into_iter();
         Slot {
             round: spec.round,
@@ -209,7 +213,7 @@ impl Running {
             side: spec.side,
             start_ns: part.start_ns.saturating_sub(self.start_ns),
             length_ns: self.load_length_ns,
-            complete: part.complete && conserved,
+            complete: part.complete && conserved && !given_up,
             endpoints: named
                 .map(|(index, stats)| (self.endpoints.name(index).to_owned(), stats))
                 .collect(),

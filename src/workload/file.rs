@@ -305,6 +305,12 @@ impl Requests {
         if request.offset_ns < self.last_ns {
             return Err(self.fault(LineFault::Backwards(self.last_ns, request.offset_ns)));
         }
+        // A large file is trusted to hold what its header says; whether it may write is decided
+        // by that, so a method that the header does not name must never get through.
+        let methods = self.header.methods.as_ref();
+        if methods.is_some_and(|methods| !methods.contains_key(request.method.as_str())) {
+            return Err(WorkloadError::Digest(self.name.clone()));
+        }
         self.last_ns = request.offset_ns;
         self.found += 1;
         request.endpoint = self.limiter.admit(request.endpoint);

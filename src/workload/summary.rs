@@ -110,7 +110,7 @@ pub(super) struct FileHeader {
     #[serde(default)]
     duration_ns: Option<u64>,
     #[serde(default)]
-    methods: Option<BTreeMap<String, u64>>,
+    pub(super) methods: Option<BTreeMap<String, u64>>,
     #[serde(default)]
     statuses: Option<BTreeMap<u16, u64>>,
     #[serde(default)]

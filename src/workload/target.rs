@@ -60,13 +60,13 @@ impl Target {
     /// When the URL cannot be parsed or holds more than scheme, host, port and path.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         let url = Url::parse(text)
-            .map_err(|error| TargetError::Syntax(text.to_owned(), error.to_string()))?;
+            .map_err(|error| TargetError::Syntax(shown(text), error.to_string()))?;
         let scheme = match url.scheme() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
-            other => return Err(TargetError::Scheme(text.to_owned(), other.to_owned())),
+            other => return Err(TargetError::Scheme(shown(text), other.to_owned())),
         };
-        let syntax = || TargetError::Syntax(text.to_owned(), "no host".to_owned());
+        let syntax = || TargetError::Syntax(shown(text), "no host".to_owned());
         let host = url
             .host_str()
             .ok_or_else(syntax)?
@@ -76,7 +76,7 @@ impl Target {
             return Err(TargetError::Credentials(host));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(TargetError::Query(text.to_owned()));
+            return Err(TargetError::Query(shown(text)));
         }
         let port = url.port_or_known_default().ok_or_else(syntax)?;
         let shown = url.host_str().ok_or_else(syntax)?;
@@ -95,6 +95,18 @@ impl Target {
             address: None,
             headers,
         })
+    }
+}
+
+/// The text for an error: what may be a user name or password is left out, even where the
+/// rest is no URL.
+fn shown(text: &str) -> String {
+    match (text.find("://"), text.rfind('@')) {
+        (Some(start), Some(at)) if at > start => {
+            format!("{}://…{}", &text[..start], &text[at..])
+        }
+        (None, Some(at)) => format!("…{}", &text[at..]),
+        _ => text.to_owned(),
     }
 }
 

@@ -409,3 +409,18 @@ fn a_recording_that_no_longer_fits_is_invalid() {
     assert_refused(&done, 12, &["no longer fits", "2 of 3", "404"]);
     assert_eq!(server.requests(), 3, "one for each endpoint");
 }
+
+#[test]
+fn a_run_never_replaces_what_is_no_run_file() {
+    let server = Faultd::always(Fault::Status(200));
+    let line = r#"{"offset_ns":0,"method":"GET","path":"/"}"#;
+    let text = format!("{HEADER}{line}\n");
+    let call = call(
+        &server,
+        "run --target {url} -w w.jsonl -o w.jsonl --rate 50/s -d 1s",
+    );
+    let done = call.file("w.jsonl", &text).run();
+    assert_refused(&done, 2, &["w.jsonl", "no run file", "-o"]);
+    assert_eq!(std::fs::read_to_string(done.path("w.jsonl")).unwrap(), text);
+    assert_eq!(server.seen().len(), 0);
+}

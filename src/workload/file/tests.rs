@@ -216,3 +216,10 @@ proptest! {
         let _ = open_bytes("w.jsonl.zst", &bytes);
     }
 }
+
+#[test]
+fn a_method_that_the_header_does_not_name_never_comes_through() {
+    let header = "{\"proofload_workload\":1,\"methods\":{\"GET\":2}}\n";
+    let error = open_bytes("w.jsonl", format!("{header}{FIRST}{SECOND}").as_bytes());
+    assert!(matches!(error, Err(WorkloadError::Digest(_))), "{error:?}");
+}
