@@ -83,6 +83,11 @@ impl Span {
         Self(Duration::from_secs(seconds))
     }
 
+    /// A span of so many nanoseconds.
+    pub const fn from_ns(ns: u64) -> Self {
+        Self(Duration::from_nanos(ns))
+    }
+
     /// The span as a standard duration.
     pub const fn duration(self) -> Duration {
         self.0

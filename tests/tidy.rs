@@ -38,7 +38,8 @@ lib         <-";
 
 /// Each dependency, and the only places that may name it outside tests. The disk belongs to
 /// the store; besides it, inputs are read where they are given, the key of pseudonyms comes
-/// from the kernel, and the generator's health from /proc. (`report/injection.rs` is tests.)
+/// from the kernel, and the generator's health and the range of ports from /proc.
+/// (`report/injection.rs` is tests.)
 const OUTSIDE: &str = "
 anyhow              <- cli/
 askama              <- report/html.rs
@@ -72,10 +73,11 @@ toml                <- cli/
 unicode_width       <- text.rs
 url                 <- workload/
 webpki_root_certs   <- tls.rs
+x509_parser         <- staging/certificate.rs
 zstd                <- workload/
 std::env            <- cli/
 std::fs             <- store/ workload/file.rs workload/write.rs workload/redact/pseudonym.rs \
-                       replay/health.rs cli/
+                       replay/health.rs staging/ports.rs cli/
 std::net            <- workload/target.rs staging/ replay/ demo/ cli/";
 
 /// Words that may not stand in any source, and what to write instead.

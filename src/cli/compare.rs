@@ -67,12 +67,16 @@ impl CompareArgs {
         }
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
         self.safety.check_methods(&workload)?;
-        let targets = [
+        let load = layered(&self.load, &file.load);
+        let mut targets = [
             self.safety
                 .target(&self.baseline, baseline_headers, &file)?,
             self.safety
                 .target(&self.candidate, candidate_headers, &file)?,
         ];
+        for target in &mut targets {
+            target.protocol = load.protocol.unwrap_or_default();
+        }
         let allowed = self
             .safety
             .allow_host
@@ -84,9 +88,11 @@ impl CompareArgs {
             title: format!("{} against {}", self.candidate, self.baseline),
             targets,
             workload,
-            load: layered(&self.load, &file.load),
+            load,
             gate: layered(&self.gate, &file.gate),
-            trust: self.safety.trust(),
+            trust: self.safety.tls.trust()?,
+            tls: self.safety.tls.record(),
+            pins: self.safety.resolve.clone(),
             out_dir,
             format: self.format,
             allowed,

@@ -81,6 +81,8 @@ impl DemoArgs {
             },
             gate,
             trust: Trust::default(),
+            tls: serde_json::Value::Null,
+            pins: Vec::new(),
             out_dir,
             format: self.format,
             allowed: Vec::new(),

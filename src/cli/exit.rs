@@ -72,6 +72,7 @@ impl Failure {
     pub(super) fn engine(error: EngineError) -> Self {
         match error {
             EngineError::Workload(_) => Self::invalid(error),
+            EngineError::Tls(_) => Self::usage(error),
             EngineError::Endpoint(_) | EngineError::Io(_) | EngineError::Panicked => {
                 Self::bug(error)
             }

@@ -8,13 +8,13 @@ use clap::Args;
 use super::{
     exit::Failure,
     settings::{FileSettings, LoadSettings, Process},
+    trust::TlsFlags,
 };
 use crate::{
     replay::{Arrivals, Limits, mean_rate},
-    staging::{check_host, resolve},
-    tls::Trust,
+    staging::{Pin, check_host, check_pins, resolve},
     units::{SECOND_NS, Span, Speed},
-    workload::{Header, Request, Target, Workload, parse_request},
+    workload::{Address, Header, Request, Target, Workload, parse_request},
 };
 
 /// Descriptors for files, timers and the preflight.
@@ -44,12 +44,14 @@ pub(super) struct Safety {
     /// Sends requests that may change something (POST, PUT, PATCH, DELETE, …)
     #[arg(long)]
     pub allow_writes: bool,
-    /// Checks no certificate; said in every report
-    #[arg(long)]
-    pub insecure: bool,
+    /// Address of a host, in place of the name service: HOST:PORT:ADDR; may be repeated
+    #[arg(long, value_name = "PIN")]
+    pub resolve: Vec<Pin>,
     /// Settings file [default: proofload.toml here or above]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub tls: TlsFlags,
 }
 
 impl Safety {
@@ -59,13 +61,6 @@ impl Safety {
     /// When it is there and cannot be used.
     pub(super) fn file(&self) -> Result<FileSettings, Failure> {
         FileSettings::find(self.config.as_deref()).map_err(Failure::usage)
-    }
-
-    /// How certificates are checked.
-    pub(super) fn trust(&self) -> Trust {
-        Trust {
-            insecure: self.insecure,
-        }
     }
 
     /// Refuses methods with side effects, unless they were allowed.
@@ -111,15 +106,20 @@ impl Safety {
     }
 }
 
-/// Looks a target up.
+/// Looks targets up, unless they are pinned.
 ///
 /// # Errors
-/// When its name leads where it may not (refused) or nowhere (invalid).
-pub(super) fn addresses(target: &Target) -> Result<Vec<std::net::SocketAddr>, Failure> {
-    resolve(target).map_err(|refusal| match refusal {
-        crate::staging::Refusal::Unresolved { .. } => Failure::invalid(refusal),
-        _ => Failure::refused(refusal),
-    })
+/// When a name leads where it may not (refused) or nowhere (invalid), or a pin is for none of
+/// them (usage).
+pub(super) fn addresses(targets: &[Target], pins: &[Pin]) -> Result<Vec<Vec<Address>>, Failure> {
+    check_pins(pins, targets).map_err(|error| Failure::usage(anyhow!("--resolve: {error}")))?;
+    let resolved = targets.iter().map(|target| resolve(target, pins));
+    resolved
+        .collect::<Result<_, _>>()
+        .map_err(|refusal| match refusal {
+            crate::staging::Refusal::Unresolved { .. } => Failure::invalid(refusal),
+            _ => Failure::refused(refusal),
+        })
 }
 
 impl Source {

@@ -11,12 +11,10 @@ use crate::{
 
 /// A target as the run file names it.
 pub(super) fn target_record(resolved: Option<&Target>, target: &Target) -> TargetRecord {
-    let address = resolved.and_then(|target| target.address);
+    let address = resolved.and_then(|target| target.address.as_ref());
     TargetRecord {
         url: target.url.to_string(),
-        address: address
-            .map(|address| address.to_string())
-            .unwrap_or_default(),
+        address: address.map(ToString::to_string).unwrap_or_default(),
     }
 }
 
@@ -45,7 +43,7 @@ pub(super) fn workload(workload: &Workload) -> crate::report::Workload {
 
 /// A target as reports name it.
 pub(super) fn place(target: &Target) -> Place {
-    let address = target.address.map(|address| address.to_string());
+    let address = target.address.as_ref().map(ToString::to_string);
     Place {
         label: target.url.to_string(),
         address,

@@ -10,8 +10,10 @@ mod inspect;
 mod labels;
 mod pipeline;
 mod progress;
+mod ready;
 mod run;
 mod settings;
+mod trust;
 
 use std::{
     io::{IsTerminal, Write},

@@ -11,6 +11,7 @@ use super::{
     exit::{self, Failure},
     input, labels,
     progress::Progress,
+    ready::{self, Asked},
     say,
     settings::{GateSettings, LoadSettings},
     style,
@@ -25,11 +26,11 @@ use crate::{
     replay::{Arrangement, Arrivals, Load, expected, mean_rate},
     report::{FILES, Format, Report, Subject, Totals, render},
     run::{RunHeader, Side},
-    staging::{Preflight, preflight},
+    staging::{Pin, Preflight},
     store::{OutDir, RunLog},
     tls::Trust,
     units::{Span, seconds},
-    workload::{Target, Workload},
+    workload::{Address, Target, Workload},
 };
 
 /// A comparison whose flags and files were checked.
@@ -40,6 +41,8 @@ pub(super) struct Pipeline {
     pub(super) load: LoadSettings,
     pub(super) gate: GateSettings,
     pub(super) trust: Trust,
+    pub(super) tls: serde_json::Value,
+    pub(super) pins: Vec<Pin>,
     pub(super) out_dir: OutDir,
     pub(super) format: StdoutFormat,
     pub(super) allowed: Vec<String>,
@@ -55,27 +58,47 @@ struct Prepared {
 impl Pipeline {
     /// Runs the comparison; returns the exit code that a gate gets.
     pub(super) async fn exec(mut self) -> Result<u8, Failure> {
-        let mut addresses = Vec::new();
-        for target in &self.targets {
-            addresses.push(input::addresses(target)?);
-        }
+        let addresses = input::addresses(&self.targets, &self.pins)?;
         self.load.seed = Some(self.load.seed.unwrap_or_else(labels::draw_seed));
         let mut prepared = self.prepare()?;
         self.announce(&prepared);
-        let probes = input::one_of_each(&self.workload)?;
-        let mut notes = Vec::new();
-        for (side, addresses) in Side::BOTH.into_iter().zip(&addresses) {
-            let target = &mut self.targets[side.index()];
-            let found = preflight(target, addresses, &probes, &self.trust).await;
-            let found = found.map_err(Failure::bug)?;
-            target.address = found.address;
-            notes.extend(usable(side, &found)?);
-            prepared.experiment.load.targets[side.index()] = Some(target.clone());
-        }
+        let notes = self.ask(&mut prepared, &addresses).await?;
         for note in &notes {
-            say(&format!("note: {note}"));
+            say(&format!("note: {}", crate::report::printable(note)));
         }
         self.measure(&prepared, notes).await
+    }
+
+    /// Both sides answer each endpoint once; the baseline first, and what it refuses ends it.
+    async fn ask(
+        &mut self,
+        prepared: &mut Prepared,
+        addresses: &[Vec<Address>],
+    ) -> Result<Vec<String>, Failure> {
+        let load = &mut prepared.experiment.load;
+        let asked = Asked {
+            probes: &input::one_of_each(&self.workload)?,
+            trust: &self.trust,
+            limits: load.limits,
+            length_ns: load.layout.total_ns(),
+            rate_per_s: mean_rate(&self.workload, load.arrivals),
+        };
+        let mut notes: Vec<_> = ready::proxies().into_iter().collect();
+        let mut all_found = Vec::new();
+        for (side, addresses) in Side::BOTH.into_iter().zip(addresses) {
+            let target = &mut self.targets[side.index()];
+            let (found, said) = ready::ask(side.name(), target, addresses, &asked).await?;
+            if side == Side::Baseline {
+                check_recording(&found)?;
+            }
+            notes.extend(said);
+            all_found.push(found);
+            load.targets[side.index()] = Some(target.clone());
+        }
+        if let [baseline, candidate] = all_found.as_slice() {
+            notes.extend(ready::versions(baseline, candidate));
+        }
+        Ok(notes)
     }
 
     fn prepare(&self) -> Result<Prepared, Failure> {
@@ -294,6 +317,7 @@ impl Pipeline {
                 "inconclusive_as": self.gate.inconclusive_as,
             },
             "targets": { "allow": self.allowed, "insecure": self.trust.insecure },
+            "tls": self.tls,
             "header_names": {
                 "baseline": names(Side::Baseline),
                 "candidate": names(Side::Candidate),
@@ -368,30 +392,19 @@ fn shortfalls(design: &Design, policy: &Policy, boundaries: &Boundaries) -> Vec<
     lines
 }
 
-/// Refuses a side that cannot be measured; returns what is worth knowing of one that can.
-fn usable(side: Side, found: &Preflight) -> Result<Vec<String>, Failure> {
-    if let Some(cause) = found.unusable() {
-        return Err(Failure::invalid(anyhow!(
-            "the {} is unusable: {cause}; no load was sent",
-            side.name()
-        )));
-    }
+/// Refuses a recording whose expected statuses the baseline no longer gives.
+fn check_recording(found: &Preflight) -> Result<(), Failure> {
     let unexpected = found.unexpected();
-    if side == Side::Baseline && unexpected.len() * 5 > found.probes.len() {
-        let (name, status) = unexpected
-            .iter()
-            .next()
-            .expect("more than a fifth of something");
-        return Err(Failure::invalid(anyhow!(
-            "the recording no longer fits the baseline: {} of {} endpoints answer with another \
-             status than expected ({name}: {status}); record again, or check credentials; no load \
-             was sent",
-            unexpected.len(),
-            found.probes.len()
-        )));
+    match unexpected.iter().next() {
+        Some((name, status)) if unexpected.len() * 5 > found.probes.len() => {
+            Err(Failure::invalid(anyhow!(
+                "the recording no longer fits the baseline: {} of {} endpoints answer with \
+                 another status than expected ({name}: {status}); record again, or check \
+                 credentials; no load was sent",
+                unexpected.len(),
+                found.probes.len()
+            )))
+        }
+        _ => Ok(()),
     }
-    let notes = unexpected.iter();
-    Ok(notes
-        .map(|(name, status)| format!("{}: {name} answered {status}", side.name()))
-        .collect())
 }

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
+    slice,
 };
 
 use anyhow::{Context, anyhow, bail};
@@ -16,17 +17,18 @@ use super::{
     input::{self, Safety, Source, headers},
     labels,
     progress::Progress,
+    ready::{self, Asked},
     say,
     settings::{LoadSettings, layered},
 };
 use crate::{
     clock::wall_ns,
     experiment::{Experiment, News, conduct},
-    replay::{Layout, Load},
+    replay::{Layout, Load, mean_rate},
     report::{RunReport, Totals},
     run::{RunHeader, Side},
-    staging::preflight,
     store::RunLog,
+    tls::Trust,
     units::{SECOND_NS, Span},
     workload::{Target, Workload},
 };
@@ -79,23 +81,23 @@ impl RunArgs {
         check_output(&self.output).map_err(Failure::usage)?;
         self.safety.check_methods(&workload)?;
         let mut target = self.safety.target(&self.target, headers, &file)?;
-        let addresses = input::addresses(&target)?;
-        let (mut load, record) = self.prepare(&settings, &workload)?;
-        let probes = input::one_of_each(&workload)?;
-        let found = preflight(&target, &addresses, &probes, &load.trust).await;
-        let found = found.map_err(Failure::bug)?;
-        if let Some(cause) = found.unusable() {
-            return Err(Failure::invalid(anyhow!(
-                "the target is unusable: {cause}; no load was sent"
-            )));
+        target.protocol = settings.protocol.unwrap_or_default();
+        let trust = self.safety.tls.trust()?;
+        let addresses = input::addresses(slice::from_ref(&target), &self.safety.resolve)?;
+        let addresses = addresses.into_iter().next().unwrap_or_default();
+        let (mut load, mut record) = self.prepare(&settings, &workload, trust)?;
+        record["resolved"] = ready::addresses_shown(&addresses).into();
+        let asked = Asked {
+            probes: &input::one_of_each(&workload)?,
+            trust: &load.trust,
+            limits: load.limits,
+            length_ns: load.layout.total_ns(),
+            rate_per_s: mean_rate(&workload, load.arrivals),
+        };
+        let (_, notes) = ready::ask("target", &mut target, &addresses, &asked).await?;
+        for note in ready::proxies().into_iter().chain(notes) {
+            say(&format!("note: {}", crate::report::printable(&note)));
         }
-        for (name, status) in found.unexpected() {
-            say(&format!(
-                "note: {} answered {status}",
-                crate::report::printable(&name)
-            ));
-        }
-        target.address = found.address;
         load.targets = [None, Some(target.clone())];
         self.measure(load, &target, record).await
     }
@@ -104,6 +106,7 @@ impl RunArgs {
         &self,
         settings: &LoadSettings,
         workload: &Workload,
+        trust: Trust,
     ) -> Result<(Load, serde_json::Value), Failure> {
         let arrivals = input::arrivals(settings, workload)?;
         let limits = input::limits(settings, 1)?;
@@ -134,13 +137,14 @@ impl RunArgs {
             limits,
             threads: settings.threads.unwrap_or(1).max(1),
             run_id: format!("{:x}", wall_ns() / 1_000_000),
-            trust: self.safety.trust(),
+            trust,
         };
         let settings = LoadSettings {
             seed: Some(seed),
             ..settings.clone()
         };
-        Ok((load, serde_json::json!({ "load": settings })))
+        let tls = self.safety.tls.record();
+        Ok((load, serde_json::json!({ "load": settings, "tls": tls })))
     }
 
     async fn measure(

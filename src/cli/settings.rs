@@ -12,6 +12,7 @@ use crate::{
     compare::MarginRule,
     replay::Arrangement,
     units::{Rate, Span, Speed},
+    workload::Protocol,
 };
 
 /// Which arrival process.
@@ -36,6 +37,16 @@ impl clap::ValueEnum for Arrangement {
             Self::Interleaved => "interleaved",
             Self::Simultaneous => "simultaneous",
         }))
+    }
+}
+
+impl clap::ValueEnum for Protocol {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Http1, Self::Http2]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.name()))
     }
 }
 
@@ -96,6 +107,9 @@ pub(super) struct LoadSettings {
     /// How the sides share the time [default: from the duration]
     #[arg(long, env = "PROOFLOAD_ARRANGEMENT", value_enum)]
     pub arrangement: Option<Arrangement>,
+    /// Version of HTTP: auto takes what a TLS server picks, and 1.1 without TLS [default: auto]
+    #[arg(long, env = "PROOFLOAD_PROTOCOL", value_enum)]
+    pub protocol: Option<Protocol>,
     /// Makes every random choice repeatable [default: drawn and printed]
     #[arg(long, env = "PROOFLOAD_SEED")]
     pub seed: Option<u64>,

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::{Clock, prefer_this_thread},
     run::{Class, EndpointStats, Side, Slot},
-    tls::{Trust, tls_config},
+    tls::{TlsError, Trust, tls_config},
     units::SECOND_NS,
     workload::{Target, Workload, WorkloadError},
 };
@@ -59,6 +59,9 @@ pub enum EngineError {
     /// A target cannot be connected to at all.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The workload could not be read.
     #[error(transparent)]
     Workload(#[from] WorkloadError),
@@ -94,7 +97,7 @@ pub struct Running {
 /// When a target was not resolved, the workload cannot be opened, or a thread not be started.
 pub fn start(load: &Load) -> Result<Running, EngineError> {
     let clock = Clock::start();
-    let tls = tls_config(&load.trust);
+    let tls = tls_config(&load.trust, &["http/1.1"])?;
     let mut endpoints = [None, None];
     let mut encoders = [None, None];
     for side in Side::BOTH {

@@ -23,7 +23,7 @@ use tokio_rustls::{
 
 use crate::{
     run::Class,
-    workload::{Scheme, Target},
+    workload::{Address, Scheme, Target},
 };
 
 /// Where connections of one side go.
@@ -51,7 +51,9 @@ impl Endpoint {
     /// When the target has no address, or TLS cannot check its name.
     pub(super) fn new(target: &Target, tls: &Arc<ClientConfig>) -> Result<Self, EndpointError> {
         let unresolved = || EndpointError::Unresolved(target.host.clone());
-        let address = target.address.ok_or_else(unresolved)?;
+        let Some(Address::Tcp(address)) = target.address else {
+            return Err(unresolved());
+        };
         let tls = match target.scheme {
             Scheme::Http => None,
             Scheme::Https => {

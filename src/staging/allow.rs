@@ -1,9 +1,9 @@
 //! Which hosts may be loaded: loopback always, everything else only when it was named.
 //!
-//! Checked by name before anything is looked up, and again by the addresses that came back,
-//! so that a name cannot lead somewhere else than it says.
+//! Checked by name before anything is looked up; `resolve` checks again by the addresses that
+//! came back, so that a name cannot lead somewhere else than it says.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::IpAddr;
 
 use crate::workload::Target;
 
@@ -40,12 +40,14 @@ pub enum Refusal {
     },
 }
 
-/// Whether a host may be loaded, by name alone. An entry of the list is a host or `HOST:PORT`.
+/// Whether a host may be loaded, by name alone; a Unix socket is on this machine. An entry of
+/// the list is a host or `HOST:PORT`.
 ///
 /// # Errors
 /// When it is neither loopback nor on the list.
 pub fn check_host(target: &Target, allowed: &[String]) -> Result<(), Refusal> {
-    if is_loopback_name(&target.host) || is_listed(target, allowed) {
+    let is_here = target.is_socket() || is_loopback_name(&target.host);
+    if is_here || is_listed(target, allowed) {
         return Ok(());
     }
     // In brackets an address of version 6 can be told from a port, and pasted back.
@@ -67,50 +69,11 @@ fn is_listed(target: &Target, allowed: &[String]) -> bool {
     })
 }
 
-fn is_loopback_name(host: &str) -> bool {
+pub(super) fn is_loopback_name(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host
             .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback())
-}
-
-/// Looks the host up and checks every address that it has.
-///
-/// # Errors
-/// When the name cannot be resolved, or one of its addresses is not what the name promised.
-pub fn resolve(target: &Target) -> Result<Vec<SocketAddr>, Refusal> {
-    let unresolved = |cause: String| Refusal::Unresolved {
-        host: target.host.clone(),
-        cause,
-    };
-    let found = (target.host.as_str(), target.port).to_socket_addrs();
-    let addresses: Vec<_> = found
-        .map_err(|error| unresolved(error.to_string()))?
-        .collect();
-    if addresses.is_empty() {
-        return Err(unresolved("it has no address".to_owned()));
-    }
-    for address in &addresses {
-        check_address(&target.host, address.ip())?;
-    }
-    Ok(addresses)
-}
-
-fn check_address(host: &str, address: IpAddr) -> Result<(), Refusal> {
-    let plain = address.to_canonical();
-    let why = match plain {
-        _ if is_loopback_name(host) && !plain.is_loopback() => "which is not loopback",
-        _ if plain.is_unspecified() => "which is no address of a service",
-        _ if plain.is_multicast() => "which is a multicast address",
-        IpAddr::V4(v4) if v4.is_link_local() => "where cloud metadata services live",
-        IpAddr::V4(v4) if v4.is_broadcast() => "which is a broadcast address",
-        _ => return Ok(()),
-    };
-    Err(Refusal::Address {
-        host: host.to_owned(),
-        address,
-        why,
-    })
 }
 
 #[cfg(test)]
@@ -129,6 +92,7 @@ mod tests {
             "http://127.9.9.9",
             "http://[::1]:8",
             "http://0x7f.1/",
+            "unix:///run/app.sock",
         ] {
             assert_eq!(check(url, &[]), Ok(()), "{url}");
         }
@@ -155,25 +119,5 @@ mod tests {
         assert_eq!(check("http://[2001:db8::1]", &["2001:db8::1"]), Ok(()));
         let error = check("http://s.example", &[]).unwrap_err().to_string();
         assert!(error.contains("--allow-host s.example"), "{error}");
-    }
-
-    #[test]
-    fn addresses_that_no_name_may_lead_to_are_refused() {
-        for (host, address) in [
-            ("localhost", "10.0.0.1"),
-            ("s.example", "169.254.169.254"),
-            ("s.example", "::ffff:169.254.169.254"),
-            ("s.example", "0.0.0.0"),
-            ("s.example", "224.0.0.1"),
-        ] {
-            assert!(
-                check_address(host, address.parse().unwrap()).is_err(),
-                "{address}"
-            );
-        }
-        assert_eq!(
-            check_address("s.example", "10.1.2.3".parse().unwrap()),
-            Ok(())
-        );
     }
 }

@@ -2,7 +2,13 @@
 //! preflight in which both sides answer each endpoint once.
 
 mod allow;
+mod certificate;
+mod ports;
 mod preflight;
+mod resolve;
 
-pub use allow::{Refusal, check_host, resolve};
-pub use preflight::{Answered, Preflight, Probe, preflight};
+pub use allow::{Refusal, check_host};
+pub use certificate::{Validity, validity};
+pub use ports::{local_ports, ports_short};
+pub use preflight::{Answered, Preflight, PreflightError, Probe, Terms, preflight};
+pub use resolve::{Pin, PinError, check_pins, resolve};

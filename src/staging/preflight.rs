@@ -3,13 +3,15 @@
 //! Speaks through reqwest with every convenience switched off, so that what answers here is
 //! what the engine will load: no redirects, no proxies, no retries, the pinned address.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
+use super::certificate::expires_s;
 use crate::{
-    tls::{Trust, tls_config},
-    workload::{Request, Target},
+    tls::{TlsError, Trust, tls_config},
+    units::Span,
+    workload::{Address, Protocol, Request, Scheme, Target},
 };
 
 /// How much of a body is read before its end is taken for granted, in bytes.
@@ -41,9 +43,15 @@ pub struct Probe {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Preflight {
     /// The address that took the connection; the run is pinned to it.
-    pub address: Option<SocketAddr>,
+    pub address: Option<Address>,
     /// Every endpoint.
     pub probes: Vec<Probe>,
+    /// The version of HTTP that was spoken.
+    pub version: Option<&'static str>,
+    /// Whether an answer said that its connection ends with it.
+    pub closes: bool,
+    /// Until when the certificate is valid, in seconds since 1970.
+    pub expires_s: Option<i64>,
     /// Why nothing could be asked at all.
     pub unreachable: Option<String>,
 }
@@ -59,6 +67,16 @@ impl Preflight {
             Answered::Failed(cause) => Some(format!("{} gave no answer: {cause}", probe.endpoint)),
             Answered::Status(_) => None,
         })
+    }
+
+    fn learn(&mut self, seen: Option<Seen>) {
+        let Some(seen) = seen else {
+            return;
+        };
+        self.version.get_or_insert(seen.version);
+        self.closes |= seen.closes;
+        let expires_s = seen.certificate.as_deref().and_then(expires_s);
+        self.expires_s = self.expires_s.or(expires_s);
     }
 
     /// Endpoints whose status is not the expected one, with that status.
@@ -79,26 +97,48 @@ impl Preflight {
     }
 }
 
+/// How the asking is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// How certificates are checked.
+    pub trust: &'a Trust,
+    /// Time to connect, TLS included, in nanoseconds.
+    pub connect_ns: u64,
+    /// Time for a whole request, in nanoseconds.
+    pub total_ns: u64,
+}
+
+/// Why nobody could be asked; never anything that a target did.
+#[derive(Debug, thiserror::Error)]
+pub enum PreflightError {
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The HTTP client cannot be built.
+    #[error("the preflight cannot be made: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
 /// Asks one side for each of these requests once.
 ///
 /// # Errors
-/// Only when the HTTP client cannot be built, which is the machine's fault.
+/// When the HTTP client cannot be built: a certificate or the machine is at fault.
 pub async fn preflight(
     target: &Target,
-    addresses: &[SocketAddr],
+    addresses: &[Address],
     requests: &[Request],
-    trust: &Trust,
-) -> Result<Preflight, reqwest::Error> {
+    terms: Terms<'_>,
+) -> Result<Preflight, PreflightError> {
     let mut result = Preflight::default();
-    let address = match reach(addresses).await {
+    let address = match reach(addresses, terms.connect_ns).await {
         Ok(address) => address,
         Err(cause) => {
             result.unreachable = Some(cause);
             return Ok(result);
         }
     };
+    let client = client(target, &address, terms)?;
     result.address = Some(address);
-    let client = client(target, address, trust)?;
     for group in requests.chunks(AT_ONCE) {
         let mut tasks = tokio::task::JoinSet::new();
         for (index, request) in group.iter().cloned().enumerate() {
@@ -107,67 +147,91 @@ pub async fn preflight(
         }
         let mut probes = tasks.join_all().await;
         probes.sort_by_key(|(index, _)| *index);
-        result
-            .probes
-            .extend(probes.into_iter().map(|(_, probe)| probe));
+        for (_, (probe, seen)) in probes {
+            result.probes.push(probe);
+            result.learn(seen);
+        }
     }
     Ok(result)
 }
 
 /// The first address that takes a connection.
-async fn reach(addresses: &[SocketAddr]) -> Result<SocketAddr, String> {
+async fn reach(addresses: &[Address], connect_ns: u64) -> Result<Address, String> {
     let mut cause = "it has no address".to_owned();
     for address in addresses {
-        let connect = TcpStream::connect(address);
-        match tokio::time::timeout(Duration::from_secs(5), connect).await {
-            Ok(Ok(_)) => return Ok(*address),
+        let patience = Duration::from_nanos(connect_ns);
+        match tokio::time::timeout(patience, connect(address)).await {
+            Ok(Ok(())) => return Ok(address.clone()),
             Ok(Err(error)) => cause = format!("{address} refuses connections: {error}"),
-            Err(_) => cause = format!("{address} takes no connection within 5 s"),
+            Err(_) => {
+                let within = Span::from_ns(connect_ns);
+                cause = format!("{address} takes no connection within {within}");
+            }
         }
     }
     Err(cause)
 }
 
+/// Connects once, and lets go again.
+async fn connect(address: &Address) -> std::io::Result<()> {
+    match address {
+        Address::Tcp(address) => TcpStream::connect(address).await.map(drop),
+        Address::Unix(path) => UnixStream::connect(path).await.map(drop),
+    }
+}
+
 fn client(
     target: &Target,
-    address: SocketAddr,
-    trust: &Trust,
-) -> Result<reqwest::Client, reqwest::Error> {
-    let tls = Arc::unwrap_or_clone(tls_config(trust));
-    reqwest::Client::builder()
+    address: &Address,
+    terms: Terms<'_>,
+) -> Result<reqwest::Client, PreflightError> {
+    let tls = Arc::unwrap_or_clone(tls_config(terms.trust, target.protocol.alpn())?);
+    let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
+        .tls_info(true)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .no_proxy()
         .retry(reqwest::retry::never())
-        .http1_only()
-        .connect_timeout(Duration::from_secs(5))
-        .timeout(Duration::from_secs(30))
-        .resolve(&target.host, address)
-        .build()
+        .connect_timeout(Duration::from_nanos(terms.connect_ns))
+        .timeout(Duration::from_nanos(terms.total_ns));
+    let builder = match (target.protocol, target.scheme) {
+        (Protocol::Http2, _) => builder.http2_prior_knowledge(),
+        (Protocol::Http1, _) | (Protocol::Auto, Scheme::Http) => builder.http1_only(),
+        (Protocol::Auto, Scheme::Https) => builder,
+    };
+    let builder = match address {
+        Address::Tcp(address) => builder.resolve(&target.host, *address),
+        Address::Unix(path) => builder.unix_socket(path.as_path()),
+    };
+    Ok(builder.build()?)
 }
 
-async fn probe(client: &reqwest::Client, target: &Target, request: &Request) -> Probe {
-    let answered = match ask(client, target, request).await {
-        Ok(status) => Answered::Status(status),
-        Err(cause) => Answered::Failed(cause),
+async fn probe(
+    client: &reqwest::Client,
+    target: &Target,
+    request: &Request,
+) -> (Probe, Option<Seen>) {
+    let (answered, seen) = match ask(client, target, request).await {
+        Ok((status, seen)) => (Answered::Status(status), Some(seen)),
+        Err(cause) => (Answered::Failed(cause), None),
     };
-    let endpoint = request.endpoint.clone();
-    Probe {
-        endpoint,
+    let probe = Probe {
+        endpoint: request.endpoint.clone(),
         expect_status: request.expect_status,
         answered,
-    }
+    };
+    (probe, seen)
 }
 
-async fn ask(client: &reqwest::Client, target: &Target, request: &Request) -> Result<u16, String> {
+async fn ask(
+    client: &reqwest::Client,
+    target: &Target,
+    request: &Request,
+) -> Result<(u16, Seen), String> {
     let method = reqwest::Method::from_bytes(request.method.as_str().as_bytes())
         .map_err(|error| error.to_string())?;
-    let url = format!(
-        "{}{}",
-        target.url.as_str().trim_end_matches('/'),
-        request.path
-    );
+    let url = target.http_url(&request.path);
     let mut builder = client.request(method, url).body(request.body.clone());
     let own = |name: &str| {
         target
@@ -182,6 +246,7 @@ async fn ask(client: &reqwest::Client, target: &Target, request: &Request) -> Re
         builder = builder.header(name, value);
     }
     let mut response = builder.send().await.map_err(|error| chain(&error))?;
+    let seen = Seen::of(&response);
     let mut read = 0;
     while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error))? {
         read += chunk.len();
@@ -189,7 +254,37 @@ async fn ask(client: &reqwest::Client, target: &Target, request: &Request) -> Re
             break;
         }
     }
-    Ok(response.status().as_u16())
+    Ok((response.status().as_u16(), seen))
+}
+
+/// What an answer says of its connection.
+struct Seen {
+    version: &'static str,
+    closes: bool,
+    certificate: Option<Vec<u8>>,
+}
+
+impl Seen {
+    fn of(response: &reqwest::Response) -> Self {
+        use reqwest::{Version, header::CONNECTION, tls::TlsInfo};
+        let headers = response.headers().get_all(CONNECTION).iter();
+        let lists = headers.filter_map(|value| value.to_str().ok());
+        let tokens: Vec<_> = lists.flat_map(|list| list.split(',')).collect();
+        let says = |word: &str| tokens.iter().any(|it| it.trim().eq_ignore_ascii_case(word));
+        let (version, closes) = match response.version() {
+            Version::HTTP_10 => ("HTTP/1.0", !says("keep-alive")),
+            Version::HTTP_11 => ("HTTP/1.1", says("close")),
+            Version::HTTP_2 => ("HTTP/2", false),
+            _ => ("another version of HTTP", false),
+        };
+        let tls = response.extensions().get::<TlsInfo>();
+        let certificate = tls.and_then(TlsInfo::peer_certificate);
+        Self {
+            version,
+            closes,
+            certificate: certificate.map(<[u8]>::to_vec),
+        }
+    }
 }
 
 /// The innermost cause says what happened; the URL is left out because it may hold a secret.
@@ -199,7 +294,7 @@ fn chain(error: &reqwest::Error) -> String {
         cause = inner;
     }
     if error.is_timeout() {
-        "no answer within 30 s".to_owned()
+        "no answer in time (--timeout, --connect-timeout)".to_owned()
     } else {
         cause.to_string()
     }

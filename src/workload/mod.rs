@@ -23,5 +23,5 @@ pub use line::LineFault;
 pub use request::{Header, Method, Recorded, Request};
 pub use single::{SingleError, parse_request};
 pub use summary::{Origin, Summary, VERSION};
-pub use target::{Scheme, Target, TargetError};
+pub use target::{Address, Protocol, Scheme, Target, TargetError};
 pub use write::{WriteError, is_compressed, write_workload};

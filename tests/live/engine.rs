@@ -11,7 +11,7 @@ use proofload::{
     replay::{Arrangement, Arrivals, Gauge, Layout, Limits, Load, Stop, start},
     run::{Class, EndpointStats, Side, Slot},
     tls::Trust,
-    workload::{Request, Target, Workload, parse_request},
+    workload::{Address, Request, Target, Workload, parse_request},
 };
 
 use crate::faultd::MS;
@@ -38,7 +38,7 @@ pub(crate) fn workload(requests: &[&str], expect_status: Option<u16>) -> Workloa
 /// The target behind a URL, pinned to an address.
 pub(crate) fn target(url: &str, address: SocketAddr) -> Target {
     let mut target = Target::parse(url).unwrap();
-    target.address = Some(address);
+    target.address = Some(Address::Tcp(address));
     target
 }
 

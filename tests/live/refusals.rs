@@ -170,7 +170,7 @@ fn a_target_that_is_no_base_url_is_usage_and_its_password_is_not_shown() {
     check(
         &[
             (to, "nonsense", &["nonsense", "http://HOST:PORT"]),
-            (to, "ftp://127.0.0.1/", &["ftp", "http and https"]),
+            (to, "ftp://127.0.0.1/", &["ftp", "http, https and unix"]),
             (to, "http://127.0.0.1/?q=1", &["query"]),
             (
                 to,

@@ -85,7 +85,10 @@ fn a_certificate_of_a_stranger_is_refused_unless_nothing_is_checked() {
     );
     assert_eq!((server.connections(), server.requests()), (sent, 0));
 
-    load.trust = Trust { insecure: true };
+    load.trust = Trust {
+        insecure: true,
+        ..Trust::default()
+    };
     let trial = run(&load);
     assert_eq!(
         trial.classes(),
