@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 use rustix::time::{
@@ -83,15 +83,9 @@ impl Timer {
     ///
     /// # Errors
     /// When the process is out of file descriptors.
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe to call; an OwnedFd upholds what that one asks for"
-    )]
     pub fn new(clock: Clock) -> io::Result<Self> {
-        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         Ok(Self {
-            fd: AsyncFd::with_interest(fd, Interest::READABLE)?,
+            fd: watched(timerfd()?)?,
             clock,
         })
     }
@@ -101,7 +95,7 @@ impl Timer {
     /// # Errors
     /// Only when the kernel refuses the timer, which no input can cause.
     pub async fn until(&self, at_ns: u64) -> io::Result<()> {
-        self.arm(at_ns)?;
+        arm(self.fd.get_ref().as_fd(), self.clock, at_ns)?;
         loop {
             let mut ready = self.fd.readable().await?;
             let mut expirations = [0_u8; 8];
@@ -117,25 +111,78 @@ impl Timer {
             }
         }
     }
+}
 
-    fn arm(&self, at_ns: u64) -> io::Result<()> {
-        // An absolute zero would disarm the timer instead of firing at once.
-        let absolute = (self.clock.origin_ns + at_ns).max(1);
-        let value = Timespec {
-            tv_sec: i64::try_from(absolute / SECOND_NS).unwrap_or(i64::MAX),
-            tv_nsec: i64::try_from(absolute % SECOND_NS).unwrap_or(0),
-        };
-        let interval = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let spec = Itimerspec {
-            it_interval: interval,
-            it_value: value,
-        };
-        timerfd_settime(self.fd.get_ref(), TimerfdTimerFlags::ABSTIME, &spec)?;
+/// A one-shot timer on absolute instants of a [`Clock`] for a poll of our own: a descriptor that
+/// becomes readable. Watched by edges it need never be read, so waiting for an instant costs one
+/// system call besides the poll.
+#[derive(Debug)]
+pub struct Alarm {
+    fd: OwnedFd,
+    clock: Clock,
+    set_ns: u64,
+}
+
+impl Alarm {
+    /// An alarm on this clock that is not set.
+    ///
+    /// # Errors
+    /// When the process is out of file descriptors.
+    pub fn new(clock: Clock) -> io::Result<Self> {
+        Ok(Self {
+            fd: timerfd()?,
+            clock,
+            set_ns: u64::MAX,
+        })
+    }
+
+    /// Sets it to this instant, in place of what it was set to.
+    ///
+    /// # Errors
+    /// Only when the kernel refuses the timer, which no input can cause.
+    pub fn set(&mut self, at_ns: u64) -> io::Result<()> {
+        if self.set_ns != at_ns {
+            self.set_ns = at_ns;
+            arm(self.fd.as_fd(), self.clock, at_ns)?;
+        }
         Ok(())
     }
+}
+
+impl AsRawFd for Alarm {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+fn timerfd() -> io::Result<OwnedFd> {
+    let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+    Ok(timerfd_create(TimerfdClockId::Monotonic, flags)?)
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe to call; an OwnedFd upholds what that one asks for"
+)]
+fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, Interest::READABLE)
+}
+
+fn arm(fd: BorrowedFd<'_>, clock: Clock, at_ns: u64) -> io::Result<()> {
+    // An absolute zero would disarm the timer instead of firing at once.
+    let absolute = clock.origin_ns.saturating_add(at_ns).max(1);
+    let spec = Itimerspec {
+        it_interval: Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        },
+        it_value: Timespec {
+            tv_sec: i64::try_from(absolute / SECOND_NS).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(absolute % SECOND_NS).unwrap_or(0),
+        },
+    };
+    timerfd_settime(fd, TimerfdTimerFlags::ABSTIME, &spec)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
-use tokio_rustls::rustls::{
+use rustls::{
     self, ClientConfig, RootCertStore,
     client::Resumption,
     crypto::{CryptoProvider, aws_lc_rs::default_provider},

@@ -226,6 +226,7 @@ fn slot(rng: &mut ChaCha8Rng, round: u32, side: Side, candidate: Candidate) -> S
         length_ns: 4_000_000_000,
         complete: true,
         endpoints: endpoints.collect(),
+        connections: proofload::run::ConnectionStats::default(),
         health: proofload::run::Health::default(),
     };
     for _ in 0..100 {

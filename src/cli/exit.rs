@@ -1,7 +1,10 @@
 //! Every exit code, and the one rule that chooses among them. A verdict is never 1, 2 or 101.
 
 use crate::{
-    cli::settings::InconclusiveAs, compare::Verdict, experiment::Interrupt, replay::EngineError,
+    cli::settings::InconclusiveAs,
+    compare::Verdict,
+    experiment::Interrupt,
+    replay::{EngineError, RouteError},
 };
 
 /// A complete, valid comparison was made and stored, and nothing is worse than tolerated.
@@ -72,10 +75,8 @@ impl Failure {
     pub(super) fn engine(error: EngineError) -> Self {
         match error {
             EngineError::Workload(_) => Self::invalid(error),
-            EngineError::Tls(_) => Self::usage(error),
-            EngineError::Endpoint(_) | EngineError::Io(_) | EngineError::Panicked => {
-                Self::bug(error)
-            }
+            EngineError::Route(RouteError::Tls(_)) => Self::usage(error),
+            EngineError::Route(_) | EngineError::Io(_) | EngineError::Panicked => Self::bug(error),
         }
     }
 

@@ -19,6 +19,14 @@ use crate::{
 
 /// Descriptors for files, timers and the preflight.
 const DESCRIPTORS_RESERVED: u64 = 64;
+/// Requests in flight per side, unless told otherwise.
+const IN_FLIGHT: usize = 10_000;
+/// Clients of a closed loop, unless told otherwise.
+const CLIENTS: usize = 50;
+/// HTTP/2 connections per side, unless told otherwise: a handful, as a few clients would open.
+const HTTP2_CONNECTIONS: usize = 8;
+/// Requests at once on one of them, unless the server wants fewer.
+const HTTP2_STREAMS: usize = 100;
 /// More than this many requests a second and side is a mistake.
 const RATE_MAX: f64 = 1e6;
 
@@ -208,12 +216,49 @@ fn arrivals_of(load: &LoadSettings, workload: &Workload) -> anyhow::Result<Arriv
             bail!("the workload has no recorded instants to replay; add --rate, such as 100/s")
         }
         Process::Recorded => Arrivals::Recorded(load.speed.unwrap_or(Speed::ONE)),
+        Process::Closed | Process::Ramp(..) if load.rate.is_some() => {
+            bail!("--rate has no meaning for closed or ramp arrivals; leave it out")
+        }
+        Process::Ramp(from, to) => Arrivals::Ramp(from, to),
+        Process::Closed => Arrivals::Closed(clients(load)?),
     };
-    let rate = mean_rate(workload, arrivals);
+    let rate = match arrivals {
+        Arrivals::Ramp(from, to) => from.per_second().max(to.per_second()),
+        _ => mean_rate(workload, arrivals),
+    };
     if rate > RATE_MAX {
-        bail!("{rate:.0} requests a second are more than proofload sends; lower --speed");
+        bail!("{rate:.0} requests a second are more than proofload sends; lower --speed or --rate");
     }
     Ok(arrivals)
+}
+
+/// The clients of a closed loop: as many as the connections carry requests at once.
+fn clients(load: &LoadSettings) -> anyhow::Result<usize> {
+    let connections = load.connections.unwrap_or(CLIENTS);
+    let carried = connections.saturating_mul(load.streams.unwrap_or(1));
+    let clients = carried.min(load.max_in_flight.unwrap_or(usize::MAX));
+    if clients == 0 {
+        bail!("a closed loop without clients sends nothing; give -c 1 or more");
+    }
+    Ok(clients)
+}
+
+/// Arrivals that only a run of one side can have are refused for a comparison.
+///
+/// # Errors
+/// When they are closed or a ramp.
+pub(super) fn check_comparable(load: &LoadSettings) -> Result<(), Failure> {
+    match load.arrivals {
+        Some(Process::Closed) => Err(Failure::usage(anyhow!(
+            "--arrivals closed is for `run`: in a closed loop a slower side is asked less, so that \
+             the sides would not get the same load; use recorded, constant or poisson"
+        ))),
+        Some(Process::Ramp(..)) => Err(Failure::usage(anyhow!(
+            "a ramp is for `run`: rounds with different rates cannot be compared; use recorded, \
+             constant or poisson"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Bounds on requests and connections, and enough file descriptors for them.
@@ -221,20 +266,29 @@ fn arrivals_of(load: &LoadSettings, workload: &Workload) -> anyhow::Result<Arriv
 /// # Errors
 /// When more connections were asked for than the machine lets a process have.
 pub(super) fn limits(load: &LoadSettings, sides: u64) -> Result<Limits, Failure> {
-    let threads = load.threads.unwrap_or(1).max(1) as u64;
+    let threads = load.threads.unwrap_or(1).max(1);
     let available = raise_descriptors();
     let room = available.saturating_sub(DESCRIPTORS_RESERVED) / sides;
-    let asked = match (load.connections, load.max_in_flight) {
-        (None, None) => None,
-        (a, b) => Some(a.unwrap_or(usize::MAX).min(b.unwrap_or(usize::MAX)) as u64),
-    };
-    let cap = asked.unwrap_or_else(|| room.min(10_000));
-    if cap == 0 || cap > room {
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    let in_flight_max = load.max_in_flight.unwrap_or(IN_FLIGHT);
+    // With HTTP/1.1 each request in flight has a connection of its own.
+    let asked = load.connections.or(load.max_in_flight);
+    let connections_max = asked.unwrap_or(IN_FLIGHT.min(room)).min(in_flight_max);
+    if connections_max == 0 || connections_max > room {
         return Err(Failure::usage(anyhow!(
-            "{cap} connections on each of {sides} side(s) need {} file descriptors, and this \
-             process may have {available}; lower --connections or raise the limit (ulimit -n)",
-            cap * sides + DESCRIPTORS_RESERVED
+            "{connections_max} connections on each of {sides} side(s) need {} file descriptors, \
+             and this process may have {available}; lower --connections or raise the limit \
+             (ulimit -n)",
+            connections_max as u64 * sides + DESCRIPTORS_RESERVED
         )));
+    }
+    if threads > connections_max {
+        return Err(Failure::usage(anyhow!(
+            "{threads} threads cannot share {connections_max} connection(s); lower --threads"
+        )));
+    }
+    if load.streams == Some(0) {
+        return Err(Failure::usage(anyhow!("--streams 0 would send nothing")));
     }
     let span = |given: Option<Span>, default_s| given.unwrap_or(Span::from_secs(default_s)).ns();
     let total_ns = span(load.timeout, 30);
@@ -244,7 +298,10 @@ pub(super) fn limits(load: &LoadSettings, sides: u64) -> Result<Limits, Failure>
         )));
     }
     Ok(Limits {
-        in_flight_max: usize::try_from((cap / threads).max(1)).unwrap_or(usize::MAX),
+        in_flight_max,
+        connections_max,
+        http2_connections_max: load.connections.unwrap_or(HTTP2_CONNECTIONS.max(threads)),
+        streams_max: load.streams.unwrap_or(HTTP2_STREAMS),
         connect_ns: span(load.connect_timeout, 5).min(total_ns),
         header_ns: span(load.header_timeout, 10).min(total_ns),
         idle_ns: span(load.idle_timeout, 10).min(total_ns),

@@ -64,6 +64,8 @@ pub(super) fn rate(workload: &Workload, arrivals: Arrivals) -> String {
     match arrivals {
         Arrivals::Constant(rate) => format!("constant {rate}"),
         Arrivals::Poisson(rate) => format!("poisson {rate}"),
+        Arrivals::Ramp(from, to) => format!("ramp from {from} to {to}"),
+        Arrivals::Closed(clients) => format!("closed loop of {clients} clients"),
         Arrivals::Recorded(speed) => {
             format!(
                 "recorded at {speed} ({:.1}/s)",

@@ -102,6 +102,7 @@ impl Pipeline {
     }
 
     fn prepare(&self) -> Result<Prepared, Failure> {
+        input::check_comparable(&self.load)?;
         let arrivals = input::arrivals(&self.load, &self.workload)?;
         let limits = input::limits(&self.load, 2)?;
         let budget = Budget {

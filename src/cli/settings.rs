@@ -16,15 +16,68 @@ use crate::{
 };
 
 /// Which arrival process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(super) enum Process {
-    /// The recorded instants
+    /// The recorded instants.
     Recorded,
-    /// Evenly spaced; needs --rate
+    /// Evenly spaced; needs --rate.
     Constant,
-    /// Independent random gaps; needs --rate
+    /// Independent random gaps; needs --rate.
     Poisson,
+    /// Each client waits for its answer before it asks again.
+    Closed,
+    /// From one rate to another over the whole run.
+    Ramp(Rate, Rate),
+}
+
+impl std::str::FromStr for Process {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "recorded" => return Ok(Self::Recorded),
+            "constant" => return Ok(Self::Constant),
+            "poisson" => return Ok(Self::Poisson),
+            "closed" => return Ok(Self::Closed),
+            _ => {}
+        }
+        let refuse = || {
+            let known = "recorded, constant, poisson, closed and a ramp such as ramp:50..500/s";
+            format!("`{text}` is no arrival process; there are {known}")
+        };
+        let ramp = text.strip_prefix("ramp:").ok_or_else(refuse)?;
+        let (from, to) = ramp.split_once("..").ok_or_else(refuse)?;
+        // One unit serves both: 50..500/s.
+        let unit = to.split_once('/').map_or("", |(_, unit)| unit);
+        let from = if from.contains('/') {
+            from.to_owned()
+        } else {
+            format!("{from}/{unit}")
+        };
+        let rate = |text: &str| text.parse().map_err(|error| format!("{error}"));
+        Ok(Self::Ramp(rate(&from)?, rate(to)?))
+    }
+}
+
+impl TryFrom<String> for Process {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Process> for String {
+    fn from(process: Process) -> Self {
+        match process {
+            Process::Recorded => "recorded".to_owned(),
+            Process::Constant => "constant".to_owned(),
+            Process::Poisson => "poisson".to_owned(),
+            Process::Closed => "closed".to_owned(),
+            Process::Ramp(from, to) => format!("ramp:{from}..{to}"),
+        }
+    }
 }
 
 impl clap::ValueEnum for Arrangement {
@@ -65,8 +118,9 @@ pub(super) enum InconclusiveAs {
 #[command(next_help_heading = "Load")]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct LoadSettings {
-    /// When requests are due [default: recorded; constant with --rate or --request]
-    #[arg(long, env = "PROOFLOAD_ARRIVALS", value_enum)]
+    /// When requests are due: recorded, constant, poisson; for `run` also closed (each of -c
+    /// clients waits for its answer) and ramp:50..500/s [default: recorded; constant with --rate]
+    #[arg(long, env = "PROOFLOAD_ARRIVALS", value_name = "PROCESS")]
     pub arrivals: Option<Process>,
     /// Requests per second and side, such as 200/s
     #[arg(long, env = "PROOFLOAD_RATE")]
@@ -74,12 +128,16 @@ pub(super) struct LoadSettings {
     /// Replays recorded instants faster or slower, such as 2x
     #[arg(long, env = "PROOFLOAD_SPEED")]
     pub speed: Option<Speed>,
-    /// Connections per side at the most [default: as --max-in-flight]
+    /// Connections per side at the most; in a closed loop the clients [default: as
+    /// --max-in-flight; 50 in a closed loop; 8 with HTTP/2]
     #[arg(short, long, env = "PROOFLOAD_CONNECTIONS")]
     pub connections: Option<usize>,
     /// Requests in flight per side at the most; more are counted as not sent [default: 10000]
     #[arg(long, env = "PROOFLOAD_MAX_IN_FLIGHT")]
     pub max_in_flight: Option<usize>,
+    /// Requests at once on one HTTP/2 connection [default: 100, or what the server allows]
+    #[arg(long, env = "PROOFLOAD_STREAMS")]
+    pub streams: Option<usize>,
     /// Sending threads [default: 1]
     #[arg(long, env = "PROOFLOAD_THREADS")]
     pub threads: Option<usize>,

@@ -313,6 +313,7 @@ mod tests {
             length_ns: 1,
             complete: true,
             endpoints: BTreeMap::from([("GET /".to_owned(), stats)]),
+            connections: crate::run::ConnectionStats::default(),
             health: Health::default(),
         }
     }

@@ -1,335 +1,546 @@
-//! One connection: carries one request at a time, never pipelines, watches itself while idle.
+//! One connection: a stream and what is spoken on it. HTTP/1.1 carries one request at a time and
+//! never pipelines; HTTP/2 carries as many as both ends allow.
 //!
-//! The sending loop writes a request straight into the socket, so that the send does not wait
-//! for a task to be scheduled; the connection's own task only reads, and wakes when the socket
-//! does. It also sees a close or stray bytes while nothing is in flight.
+//! It is told what its socket can do and says which requests have ended; whom to connect to,
+//! what to send next and what to count is decided elsewhere.
 
-use std::{
-    cell::{Cell, RefCell},
-    future::poll_fn,
-    io,
-    rc::Rc,
-    task::{Context, Poll, Waker},
-};
+use std::io;
+
+use mio::{Registry, Token, event::Event};
 
 use super::{
-    feed::Shot,
+    exchange::{Ended, Exchange},
     http1::{Answer, Progress, Response},
-    stream::{Stream, local_class},
-    tally::{Ending, Instants},
-    worker::Worker,
+    http2::{Broken, Http2},
+    stream::{Buffers, Found, Route, Stream, local_class, tls_class},
+    worker::Limits,
 };
-use crate::run::Class;
+use crate::{clock::Clock, run::Class, units::SECOND_NS};
 
-/// A request on its way.
-#[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) shot: Shot,
-    /// The intended instant, in nanoseconds after the start of the run.
-    pub(super) intended_ns: u64,
-    pub(super) sent_ns: u64,
-    written: usize,
-    response: Response,
-    answered: bool,
-    retried: bool,
+/// What connections of one thread share.
+pub(super) struct Context {
+    pub(super) clock: Clock,
+    pub(super) limits: Limits,
+    pub(super) buffers: Buffers,
+    /// The last instant that was read from the clock.
+    pub(super) now_ns: u64,
+    /// Requests that have ended and are not counted yet.
+    pub(super) endings: Vec<Ended>,
+    /// Connections that were opened and are not counted yet.
+    pub(super) opened: Vec<Opened>,
+    /// Connections that brought bytes nobody had asked for.
+    pub(super) strays: u64,
 }
 
-impl Exchange {
-    pub(super) fn new(shot: Shot, intended_ns: u64, sent_ns: u64) -> Self {
-        let response = Response::new(shot.request.asked);
-        let (written, answered, retried) = (0, false, false);
-        Self {
-            shot,
-            intended_ns,
-            sent_ns,
-            written,
-            response,
-            answered,
-            retried,
-        }
-    }
-
-    /// The same request once more, after a keep-alive race.
-    fn again(self) -> Self {
-        Self {
-            retried: true,
-            ..Self::new(self.shot, self.intended_ns, self.sent_ns)
-        }
+impl Context {
+    pub(super) fn tick(&mut self) -> u64 {
+        self.now_ns = self.clock.now_ns();
+        self.now_ns
     }
 }
 
-/// One connection of one worker to one side.
+/// How long it took to open a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opened {
+    /// The slot of the request that asked for it.
+    pub(super) slot: u32,
+    /// Until the connection stood, in nanoseconds.
+    pub(super) connect_ns: u64,
+    /// Until TLS had agreed, from there on.
+    pub(super) tls_ns: Option<u64>,
+}
+
+/// Where a connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Connecting,
+    Handshaking,
+    Open,
+    Closed,
+}
+
+/// Why a stream is of no use any more.
+enum Fault {
+    Io(io::Error),
+    Class(Class),
+    /// The last answer was the end, or the peer spoke out of turn.
+    Done,
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Broken> for Fault {
+    fn from(_: Broken) -> Self {
+        Self::Class(Class::H2Protocol)
+    }
+}
+
+enum Codec {
+    Http1(Http1),
+    Http2(Box<Http2>),
+}
+
+/// One connection of one thread to one side.
 pub(super) struct Connection {
-    side: usize,
-    stream: RefCell<Option<Stream>>,
-    exchange: RefCell<Option<Exchange>>,
-    waker: RefCell<Waker>,
-    /// Set by the worker to end the connection, with the class of what is in flight.
-    doom: Cell<Option<Class>>,
-    /// When the present phase began: connecting, waiting for the head, waiting for more body.
-    phase_ns: Cell<u64>,
-    reused: Cell<bool>,
-    pub(super) closed: Cell<bool>,
+    pub(super) side: usize,
+    /// Tells it apart from an earlier one in the same place.
+    pub(super) serial: u64,
+    /// Whether it is in the list of those that take requests.
+    pub(super) is_listed: bool,
+    stream: Stream,
+    codec: Codec,
+    phase: Phase,
+    opened: Opened,
+    /// When the present phase began.
+    phase_ns: u64,
+    /// A write failed; what the peer had said before that is still worth reading.
+    is_broken: bool,
+    /// When the server will have closed it if it stays idle.
+    idle_until_ns: u64,
 }
 
 impl Connection {
-    /// Starts a task that connects, sends the first request, and serves until closed.
-    pub(super) fn spawn(worker: &Rc<Worker>, exchange: Exchange) -> Rc<Self> {
-        let connection = Rc::new(Self {
-            side: exchange.shot.side.index(),
-            stream: RefCell::new(None),
-            exchange: RefCell::new(Some(exchange)),
-            waker: RefCell::new(Waker::noop().clone()),
-            doom: Cell::new(None),
-            phase_ns: Cell::new(worker.now_ns()),
-            reused: Cell::new(false),
-            closed: Cell::new(false),
-        });
-        let (task, worker) = (Rc::clone(&connection), Rc::clone(worker));
-        tokio::task::spawn_local(async move {
-            task.serve(&worker).await;
-            task.closed.set(true);
-            task.stream.borrow_mut().take();
-        });
-        connection
+    /// Begins to connect; the request goes out as soon as it can.
+    ///
+    /// # Errors
+    /// The request and the class of a failure that shows at once.
+    pub(super) fn open(
+        route: &Route,
+        (registry, token): (&Registry, Token),
+        serial: u64,
+        exchange: Exchange,
+        cx: &Context,
+    ) -> Result<Self, Ended> {
+        let stream = match route.connect(registry, token) {
+            Ok(stream) => stream,
+            Err(class) => return Err(exchange.failed(class)),
+        };
+        let (side, slot, phase_ns) = (exchange.side, exchange.slot, cx.now_ns);
+        let codec = if route.is_http2 {
+            let mut http2 = Box::new(Http2::new(cx.limits.streams_max));
+            http2.begin(exchange);
+            Codec::Http2(http2)
+        } else {
+            Codec::Http1(Http1::new(exchange))
+        };
+        let opened = Opened {
+            slot,
+            connect_ns: 0,
+            tls_ns: None,
+        };
+        Ok(Self {
+            side,
+            serial,
+            is_listed: false,
+            stream,
+            codec,
+            phase: Phase::Connecting,
+            opened,
+            phase_ns,
+            is_broken: false,
+            idle_until_ns: u64::MAX,
+        })
     }
 
-    /// Sends a request on this idle connection; the task reads the answer.
-    pub(super) fn send(self: &Rc<Self>, worker: &Rc<Worker>, exchange: Exchange) {
-        self.reused.set(true);
-        self.phase_ns.set(exchange.sent_ns);
-        *self.exchange.borrow_mut() = Some(exchange);
-        let waker = self.waker.borrow().clone();
-        if let Poll::Ready(Err(class)) = self.poll_send(&mut Context::from_waker(&waker)) {
-            self.end(class, worker.now_ns());
+    /// How many more requests it takes now.
+    pub(super) fn room(&self) -> usize {
+        match &self.codec {
+            _ if self.phase == Phase::Closed => 0,
+            Codec::Http1(http1) => usize::from(http1.exchange.is_none()),
+            Codec::Http2(http2) => http2.room(),
         }
     }
 
-    /// Ends the connection from outside; what is in flight fails with this class.
-    pub(super) fn end(&self, class: Class, now_ns: u64) {
-        self.phase_ns.set(now_ns);
-        self.doom.set(Some(class));
-        self.waker.borrow().wake_by_ref();
+    /// Requests under way.
+    fn busy(&self) -> usize {
+        match &self.codec {
+            Codec::Http1(http1) => usize::from(http1.exchange.is_some()),
+            Codec::Http2(http2) => http2.busy(),
+        }
     }
 
-    /// The time-out that has passed, if any.
-    pub(super) fn overdue(&self, worker: &Worker, now_ns: u64) -> Option<Class> {
-        let exchange = self.exchange.borrow();
-        let exchange = exchange.as_ref()?;
-        let limits = &worker.limits;
-        let phase_ns = now_ns.saturating_sub(self.phase_ns.get());
+    /// Whether it is over with it.
+    pub(super) fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Takes a request; [`Connection::flush`] must follow.
+    pub(super) fn send(&mut self, exchange: Exchange) {
+        match &mut self.codec {
+            Codec::Http1(http1) => http1.begin(exchange),
+            Codec::Http2(http2) => http2.begin(exchange),
+        }
+    }
+
+    /// Writes what is to be written, as far as the socket takes it.
+    pub(super) fn flush(&mut self, cx: &mut Context) {
+        if self.phase == Phase::Open && !self.is_broken && self.write().is_err() {
+            self.is_broken = true;
+            // A server that has refused a long request may have said so before it closed.
+            self.read(cx, true);
+        }
+    }
+
+    fn write(&mut self) -> Result<(), io::Error> {
+        loop {
+            let rest = match &self.codec {
+                Codec::Http1(http1) => http1.rest(),
+                Codec::Http2(http2) => http2.outbox.rest(),
+            };
+            if rest.is_empty() {
+                return self.stream.flush();
+            }
+            match self.stream.write(rest) {
+                Ok(n) => match &mut self.codec {
+                    Codec::Http1(http1) => http1.written += n,
+                    Codec::Http2(http2) => http2.outbox.wrote(n),
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The socket can do something.
+    pub(super) fn ready(&mut self, event: &Event, cx: &mut Context) {
+        if matches!(self.phase, Phase::Connecting) && !self.connected(cx) {
+            return;
+        }
+        if self.phase == Phase::Handshaking {
+            // A handshake is a few small flights: it is driven by either edge.
+            if let Err(error) = self.stream.flush() {
+                return self.lost(Some(tls_class(&error)), cx);
+            }
+        } else if event.is_writable() {
+            self.flush(cx);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.read(cx, event.is_read_closed() || event.is_error());
+        }
+    }
+
+    /// Looks whether the connection stands now.
+    fn connected(&mut self, cx: &mut Context) -> bool {
+        match self.stream.check_connected() {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(class) => {
+                self.lost(Some(class), cx);
+                return false;
+            }
+        }
+        let now_ns = cx.tick();
+        self.opened.connect_ns = now_ns.saturating_sub(self.phase_ns);
+        self.phase_ns = now_ns;
+        if self.stream.is_tls() {
+            self.phase = Phase::Handshaking;
+        } else {
+            self.begin(cx);
+        }
+        true
+    }
+
+    /// The connection can be spoken on.
+    fn begin(&mut self, cx: &mut Context) {
+        self.phase = Phase::Open;
+        cx.opened.push(self.opened);
+        if let Codec::Http1(http1) = &mut self.codec {
+            http1.phase_ns = cx.now_ns;
+        }
+        self.flush(cx);
+    }
+
+    fn handshaken(&mut self, cx: &mut Context) {
+        let now_ns = cx.tick();
+        self.opened.tls_ns = Some(now_ns.saturating_sub(self.phase_ns));
+        let is_http2 = matches!(self.codec, Codec::Http2(_));
+        if is_http2 && self.stream.protocol() != Some(b"h2") {
+            // Answers in another protocol than was asked for could only be garbage.
+            return self.lost(Some(Class::TlsHandshake), cx);
+        }
+        self.begin(cx);
+    }
+
+    /// Reads until the socket is empty; when the peer is known to have closed, to the end.
+    fn read(&mut self, cx: &mut Context, to_the_end: bool) {
+        while self.phase != Phase::Closed {
+            let (codec, stream) = (&mut self.codec, &mut self.stream);
+            let mut idle_s = None;
+            let mut buffers = std::mem::take(&mut cx.buffers);
+            let mut is_first = true;
+            let found = stream.read(&mut buffers, |bytes| {
+                if std::mem::take(&mut is_first) {
+                    cx.tick();
+                }
+                match codec {
+                    Codec::Http1(http1) => http1.feed(bytes, cx, &mut idle_s),
+                    Codec::Http2(http2) => Ok(http2.feed(bytes, cx.now_ns, &mut cx.endings)?),
+                }
+            });
+            cx.buffers = buffers;
+            if let Some(idle_s) = idle_s {
+                self.idle_until_ns = idle_deadline(cx.now_ns, idle_s);
+            }
+            if self.phase == Phase::Handshaking && !self.stream.is_handshaking() {
+                self.handshaken(cx);
+            }
+            match found {
+                Ok(Found::Some) => {}
+                Ok(Found::Last) if to_the_end => {}
+                Ok(Found::Last | Found::Nothing) => break,
+                Ok(Found::End { in_order }) => return self.ended(in_order, cx),
+                Err(fault) => return self.failed(&fault, cx),
+            }
+        }
+        match &mut self.codec {
+            _ if self.phase == Phase::Handshaking => {
+                if let Err(error) = self.stream.flush() {
+                    self.lost(Some(tls_class(&error)), cx);
+                }
+            }
+            _ if self.phase != Phase::Open => {}
+            // Answers to settings and pings, and the rest of request bodies.
+            Codec::Http2(http2) if http2.outbox.waiting() > 0 => self.flush(cx),
+            Codec::Http2(http2) if http2.is_going_away() && http2.busy() == 0 => {
+                self.phase = Phase::Closed;
+            }
+            _ if self.is_broken => self.ended(false, cx),
+            _ if self.stream.has_unsent() => self.flush(cx),
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, fault: &Fault, cx: &mut Context) {
+        match fault {
+            Fault::Done => self.lost(None, cx),
+            Fault::Class(class) => self.lost(Some(*class), cx),
+            Fault::Io(error) if self.phase == Phase::Handshaking => {
+                self.lost(Some(tls_class(error)), cx);
+            }
+            Fault::Io(error) => match (local_class(error), self.is_refused_by_tls(error)) {
+                (Some(class), _) => self.lost(Some(class), cx),
+                (None, true) => self.lost(Some(Class::TlsHandshake), cx),
+                (None, false) => self.ended(false, cx),
+            },
+        }
+    }
+
+    /// With TLS 1.3 a server that does not like our certificate says so after the handshake.
+    fn is_refused_by_tls(&self, error: &io::Error) -> bool {
+        let inner = error
+            .get_ref()
+            .and_then(|it| it.downcast_ref::<rustls::Error>());
+        let is_new = match &self.codec {
+            Codec::Http1(http1) => !http1.is_proven,
+            Codec::Http2(http2) => !http2.is_proven(),
+        };
+        is_new && matches!(inner, Some(rustls::Error::AlertReceived(_)))
+    }
+
+    /// The peer has closed in order, or the connection broke.
+    fn ended(&mut self, in_order: bool, cx: &mut Context) {
+        let was_handshaking = self.phase == Phase::Handshaking;
+        self.phase = Phase::Closed;
+        if was_handshaking {
+            return self.lost(Some(Class::TlsHandshake), cx);
+        }
+        match &mut self.codec {
+            Codec::Http1(http1) => http1.ended(in_order, self.is_broken, cx),
+            Codec::Http2(http2) => http2.lost(None, &mut cx.endings),
+        }
+    }
+
+    /// Ends the connection; what is under way fails with this class.
+    pub(super) fn lost(&mut self, class: Option<Class>, cx: &mut Context) {
+        self.phase = Phase::Closed;
+        cx.tick();
+        match (&mut self.codec, class) {
+            (Codec::Http1(http1), Some(class)) => http1.fail(class, cx),
+            (Codec::Http1(_), None) => {}
+            (Codec::Http2(http2), class) => http2.lost(class, &mut cx.endings),
+        }
+    }
+
+    /// Ends what is overdue, and the connection where nothing else would do.
+    pub(super) fn sweep(&mut self, cx: &mut Context) {
+        let now_ns = cx.now_ns;
+        let waited_ns = now_ns.saturating_sub(self.phase_ns);
+        if matches!(self.phase, Phase::Connecting | Phase::Handshaking) {
+            if waited_ns >= cx.limits.connect_ns {
+                self.lost(Some(Class::ConnectTimeout), cx);
+            }
+            return;
+        }
+        match &mut self.codec {
+            Codec::Http1(http1) => match http1.overdue(now_ns, &cx.limits) {
+                Some(class) => self.lost(Some(class), cx),
+                None if http1.exchange.is_none() && now_ns >= self.idle_until_ns => {
+                    self.phase = Phase::Closed;
+                }
+                None => {}
+            },
+            Codec::Http2(http2) => {
+                http2.sweep(now_ns, &cx.limits, &mut cx.endings);
+                self.flush(cx);
+            }
+        }
+    }
+
+    /// Gives up what is under way.
+    pub(super) fn abort(&mut self, cx: &mut Context) {
+        if self.busy() > 0 {
+            self.lost(Some(Class::Aborted), cx);
+        }
+    }
+
+    /// Whether the server is about to close it, so that a request would run into that.
+    pub(super) fn is_stale(&self, now_ns: u64) -> bool {
+        now_ns >= self.idle_until_ns
+    }
+}
+
+/// A second before the server said that it closes an idle connection, or half the time.
+fn idle_deadline(now_ns: u64, idle_s: u32) -> u64 {
+    let idle_ns = u64::from(idle_s) * SECOND_NS;
+    now_ns + idle_ns.saturating_sub(SECOND_NS).max(idle_ns / 2)
+}
+
+/// One request after the other.
+struct Http1 {
+    exchange: Option<Exchange>,
+    written: usize,
+    response: Response,
+    first_byte_ns: u64,
+    phase_ns: u64,
+    is_answered: bool,
+    /// Whether an earlier answer was complete: the connection is reused.
+    is_proven: bool,
+}
+
+impl Http1 {
+    fn new(exchange: Exchange) -> Self {
+        Self {
+            written: 0,
+            response: Response::new(exchange.card().asked),
+            first_byte_ns: 0,
+            phase_ns: exchange.sent_ns,
+            is_answered: false,
+            is_proven: false,
+            exchange: Some(exchange),
+        }
+    }
+
+    fn begin(&mut self, exchange: Exchange) {
+        let is_proven = self.is_proven;
+        *self = Self {
+            is_proven,
+            ..Self::new(exchange)
+        };
+    }
+
+    fn rest(&self) -> &[u8] {
+        let bytes = self.exchange.as_ref().map(|it| &it.wire().bytes);
+        bytes.map_or(&[], |bytes| &bytes[self.written..])
+    }
+
+    fn feed(
+        &mut self,
+        bytes: &[u8],
+        cx: &mut Context,
+        idle_s: &mut Option<u32>,
+    ) -> Result<(), Fault> {
+        if self.exchange.is_none() {
+            cx.strays += 1;
+            return Err(Fault::Done);
+        }
+        self.is_answered = true;
+        match self.response.feed(bytes) {
+            Ok(Progress::More) => {
+                // A head that trickles in, or interim answers without end, gain no time.
+                if self.response.has_head() {
+                    self.phase_ns = cx.now_ns;
+                    if self.first_byte_ns == 0 {
+                        self.first_byte_ns = cx.now_ns;
+                    }
+                }
+                Ok(())
+            }
+            Ok(Progress::Done(answer, used)) => {
+                let is_stray = used < bytes.len();
+                cx.strays += u64::from(is_stray);
+                let is_reusable = answer.reusable && !is_stray && self.rest().is_empty();
+                *idle_s = answer.idle_s;
+                self.succeed(answer, cx);
+                if is_reusable {
+                    Ok(())
+                } else {
+                    Err(Fault::Done)
+                }
+            }
+            Err(class) => Err(Fault::Class(class)),
+        }
+    }
+
+    fn succeed(&mut self, answer: Answer, cx: &mut Context) {
+        self.is_proven = true;
+        let Some(exchange) = self.exchange.take() else {
+            return;
+        };
+        let expected = exchange.card().expect_status;
+        let first_byte_ns = match self.first_byte_ns {
+            0 => cx.now_ns,
+            before => before,
+        };
+        cx.endings.push(Ended {
+            exchange,
+            class: Class::of_status(answer.status, expected, answer.retry_after),
+            status: Some(answer.status),
+            body_bytes: answer.body_bytes,
+            first_byte_ns,
+            may_retry: false,
+        });
+    }
+
+    fn fail(&mut self, class: Class, cx: &mut Context) {
+        if let Some(exchange) = self.exchange.take() {
+            let is_race = class == Class::ClosedReused && !self.is_answered;
+            cx.endings.push(Ended {
+                may_retry: is_race,
+                ..exchange.failed(class)
+            });
+        }
+    }
+
+    fn ended(&mut self, in_order: bool, is_broken: bool, cx: &mut Context) {
+        cx.tick();
+        let class = match self.response.finish() {
+            _ if self.exchange.is_none() => return,
+            Ok(answer) if in_order => return self.succeed(answer, cx),
+            Ok(_) => Class::TruncatedBody,
+            Err(Some(class)) => class,
+            Err(None) if self.is_proven => Class::ClosedReused,
+            Err(None) if is_broken => Class::WriteReset,
+            Err(None) => Class::ClosedBeforeResponse,
+        };
+        self.fail(class, cx);
+    }
+
+    fn overdue(&self, now_ns: u64, limits: &Limits) -> Option<Class> {
+        let exchange = self.exchange.as_ref()?;
+        let waited_ns = now_ns.saturating_sub(self.phase_ns);
         if now_ns.saturating_sub(exchange.sent_ns) >= limits.total_ns {
             return Some(Class::TotalTimeout);
         }
-        let (limit_ns, class) = if self.stream.borrow().is_none() {
-            (limits.connect_ns, Class::ConnectTimeout)
-        } else if exchange.response.has_head() {
+        let (limit_ns, class) = if self.response.has_head() {
             (limits.idle_ns, Class::BodyIdleTimeout)
         } else {
             (limits.header_ns, Class::HeaderTimeout)
         };
-        (phase_ns >= limit_ns).then_some(class)
-    }
-
-    /// Which side it goes to.
-    pub(super) fn side(&self) -> usize {
-        self.side
-    }
-
-    /// Whether a request is in flight.
-    pub(super) fn is_busy(&self) -> bool {
-        self.exchange.borrow().is_some()
-    }
-
-    async fn serve(self: &Rc<Self>, worker: &Rc<Worker>) {
-        let connect = worker.endpoint(self.side).connect();
-        let mut connect = std::pin::pin!(connect);
-        let connected = poll_fn(|cx| {
-            self.remember(cx);
-            match self.doom.take() {
-                Some(class) => Poll::Ready(Err(class)),
-                None => connect.as_mut().poll(cx),
-            }
-        });
-        match connected.await {
-            Ok(stream) => *self.stream.borrow_mut() = Some(stream),
-            Err(class) => return self.fail(worker, class),
-        }
-        self.phase_ns.set(worker.now_ns());
-        poll_fn(|cx| self.poll(worker, cx)).await;
-    }
-
-    fn remember(&self, cx: &Context<'_>) {
-        let mut waker = self.waker.borrow_mut();
-        if !waker.will_wake(cx.waker()) {
-            waker.clone_from(cx.waker());
-        }
-    }
-
-    /// Writes and reads as far as it goes; ready when the connection is to be closed.
-    fn poll(self: &Rc<Self>, worker: &Rc<Worker>, cx: &mut Context<'_>) -> Poll<()> {
-        self.remember(cx);
-        if let Some(class) = self.doom.take() {
-            self.fail(worker, class);
-            return Poll::Ready(());
-        }
-        if let Poll::Ready(Err(class)) = self.poll_send(cx) {
-            self.fail(worker, class);
-            return Poll::Ready(());
-        }
-        loop {
-            let mut scratch = worker.scratch.borrow_mut();
-            let read = match self.stream.borrow_mut().as_mut() {
-                Some(stream) => stream.poll_read(cx, &mut scratch),
-                None => return Poll::Ready(()),
-            };
-            match read {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(n)) if n > 0 => {
-                    if !self.received(worker, &scratch[..n]) {
-                        return Poll::Ready(());
-                    }
-                }
-                Poll::Ready(end) => {
-                    drop(scratch);
-                    self.ended(worker, end.is_err());
-                    return Poll::Ready(());
-                }
-            }
-        }
-    }
-
-    fn poll_send(&self, cx: &mut Context<'_>) -> Poll<Result<(), Class>> {
-        let mut exchange = self.exchange.borrow_mut();
-        let mut stream = self.stream.borrow_mut();
-        let (Some(exchange), Some(stream)) = (exchange.as_mut(), stream.as_mut()) else {
-            return Poll::Ready(Ok(()));
-        };
-        let broken = |error: &io::Error| match local_class(error) {
-            Some(class) => class,
-            None if self.reused.get() => Class::ClosedReused,
-            None => Class::WriteReset,
-        };
-        let bytes = &exchange.shot.request.bytes;
-        while exchange.written < bytes.len() {
-            match stream.poll_write(cx, &bytes[exchange.written..]) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(n)) => exchange.written += n,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error))),
-            }
-        }
-        stream.poll_flush(cx).map_err(|error| broken(&error))
-    }
-
-    /// Takes bytes of the peer; `false` when the connection cannot be used any further.
-    fn received(self: &Rc<Self>, worker: &Rc<Worker>, bytes: &[u8]) -> bool {
-        let (progress, has_head) = {
-            let mut exchange = self.exchange.borrow_mut();
-            let Some(exchange) = exchange.as_mut() else {
-                worker.stray();
-                return false;
-            };
-            exchange.answered = true;
-            let progress = exchange.response.feed(bytes);
-            (progress, exchange.response.has_head())
-        };
-        match progress {
-            Ok(Progress::More) => {
-                // A head that trickles in, or interim answers without end, gain no time.
-                if has_head {
-                    self.phase_ns.set(worker.now_ns());
-                }
-                true
-            }
-            Ok(Progress::Done(answer, used)) => {
-                let stray = used < bytes.len();
-                if stray {
-                    worker.stray();
-                }
-                let unsent = self.is_half_sent();
-                self.succeed(worker, answer);
-                let reusable = answer.reusable && !stray && !unsent;
-                if reusable {
-                    worker.release(self.side, Rc::clone(self));
-                }
-                reusable
-            }
-            Err(class) => {
-                self.fail(worker, class);
-                false
-            }
-        }
-    }
-
-    fn is_half_sent(&self) -> bool {
-        let exchange = self.exchange.borrow();
-        exchange
-            .as_ref()
-            .is_some_and(|it| it.written < it.shot.request.bytes.len())
-    }
-
-    /// The peer has closed, or the connection broke.
-    fn ended(self: &Rc<Self>, worker: &Rc<Worker>, broken: bool) {
-        let end = {
-            let exchange = self.exchange.borrow();
-            let Some(exchange) = exchange.as_ref() else {
-                return;
-            };
-            match exchange.response.finish() {
-                Ok(answer) if !broken => Ok(answer),
-                Ok(_) => Err(Class::TruncatedBody),
-                Err(Some(class)) => Err(class),
-                Err(None) if self.reused.get() => Err(Class::ClosedReused),
-                Err(None) => Err(Class::ClosedBeforeResponse),
-            }
-        };
-        match end {
-            Ok(answer) => self.succeed(worker, answer),
-            Err(class) => self.fail(worker, class),
-        }
-    }
-
-    fn succeed(&self, worker: &Worker, answer: Answer) {
-        let Some(exchange) = self.exchange.borrow_mut().take() else {
-            return;
-        };
-        let expected = exchange.shot.request.expect_status;
-        let ending = Ending {
-            class: Class::of_status(answer.status, expected, answer.retry_after),
-            status: Some(answer.status),
-            body_bytes: answer.body_bytes,
-            retried: exchange.retried,
-        };
-        Self::record(worker, &exchange, ending);
-    }
-
-    fn fail(self: &Rc<Self>, worker: &Rc<Worker>, class: Class) {
-        let Some(exchange) = self.exchange.borrow_mut().take() else {
-            return;
-        };
-        // The server closed an idle connection just as we used it. Sending again is only
-        // harmless where the method is safe and nothing of an answer has come.
-        let race = class == Class::ClosedReused && !exchange.answered && !exchange.retried;
-        if race && exchange.shot.request.repeatable {
-            worker.adopt(Self::spawn(worker, exchange.again()));
-            return;
-        }
-        let retried = exchange.retried;
-        let ending = Ending {
-            class,
-            status: None,
-            body_bytes: 0,
-            retried,
-        };
-        Self::record(worker, &exchange, ending);
-    }
-
-    fn record(worker: &Worker, exchange: &Exchange, ending: Ending) {
-        let at = Instants {
-            intended_ns: exchange.intended_ns,
-            sent_ns: exchange.sent_ns,
-            done_ns: worker.now_ns(),
-        };
-        worker.ended(&exchange.shot, at, ending);
+        (waited_ns >= limit_ns).then_some(class)
     }
 }

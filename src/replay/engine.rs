@@ -7,20 +7,24 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use mio::{Poll, Waker};
 use tokio::sync::mpsc;
 
 use super::{
     encode::Encoder,
-    feed::{Endpoints, FEED_DEPTH, Feed},
-    schedule::{Arrivals, Layout, SlotSpec},
-    stream::{Endpoint, EndpointError},
+    feed::{Endpoints, Feed},
+    queue::queue,
+    rendezvous::Rendezvous,
+    schedule::{Arrangement, Arrivals, Layout, SlotSpec},
+    source::{Recipe, Source},
+    stream::{Route, RouteError},
     tally::{Part, merge},
-    worker::{self, Gauge, Limits, Stop, Task},
+    worker::{self, FEED_TOKEN, Gauge, Limits, Stop, Task, share},
 };
 use crate::{
     clock::{Clock, prefer_this_thread},
     run::{Class, EndpointStats, Side, Slot},
-    tls::{TlsError, Trust, tls_config},
+    tls::Trust,
     units::SECOND_NS,
     workload::{Target, Workload, WorkloadError},
 };
@@ -58,10 +62,7 @@ pub struct Load {
 pub enum EngineError {
     /// A target cannot be connected to at all.
     #[error(transparent)]
-    Endpoint(#[from] EndpointError),
-    /// A certificate cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
+    Route(#[from] RouteError),
     /// The workload could not be read.
     #[error(transparent)]
     Workload(#[from] WorkloadError),
@@ -94,57 +95,65 @@ pub struct Running {
 /// Starts a run; returns as soon as its threads are started.
 ///
 /// # Errors
-/// When a target was not resolved, the workload cannot be opened, or a thread not be started.
+/// When a target was not resolved, the workload cannot be read, or a thread not be started.
 pub fn start(load: &Load) -> Result<Running, EngineError> {
     let clock = Clock::start();
-    let tls = tls_config(&load.trust, &["http/1.1"])?;
-    let mut endpoints = [None, None];
+    let mut routes = [None, None];
     let mut encoders = [None, None];
     for side in Side::BOTH {
         if let Some(target) = &load.targets[side.index()] {
-            endpoints[side.index()] = Some(Endpoint::new(target, &tls)?);
+            routes[side.index()] = Some(Route::new(target, &load.trust)?);
             encoders[side.index()] = Some(Encoder::new(target, &load.run_id));
         }
     }
+    let names = Endpoints::new(&load.workload);
+    let recipe = Arc::new(Recipe {
+        workload: load.workload.clone(),
+        layout: load.layout,
+        arrivals: load.arrivals,
+        seed: load.seed,
+        encoders,
+        endpoints: names.clone(),
+    });
+    // A small workload is read here, so that the first request is not late.
+    let source = Source::new(&recipe)?;
+    let start_ns = clock.now_ns() + LEAD_NS;
     let workers = load.threads.max(1);
+    let switches = load.layout.arrangement == Some(Arrangement::Interleaved);
+    let rendezvous = switches.then(|| Arc::new(Rendezvous::new(workers)));
     let (stop, gauge) = (Arc::new(Stop::default()), Arc::new(Gauge::default()));
     let (parts_in, parts) = mpsc::channel(PARTS_DEPTH);
     let mut threads = Vec::new();
     let mut lanes = Vec::new();
     for n in 0..workers {
-        let (lane, feed) = mpsc::channel(FEED_DEPTH);
+        let poll = Poll::new()?;
+        let (lane, feed) = queue(Waker::new(poll.registry(), FEED_TOKEN)?);
         lanes.push(lane);
         let task = Task {
             clock,
-            endpoints: endpoints.clone(),
-            limits: load.limits,
+            poll,
+            routes: routes.clone(),
+            limits: load.limits.share(n, workers),
+            clients: load.arrivals.clients().map(|it| share(it, n, workers)),
+            start_ns,
+            rendezvous: rendezvous.clone(),
             gauge: Arc::clone(&gauge),
             stop: Arc::clone(&stop),
             feed,
             parts: parts_in.clone(),
         };
-        let name = format!("send-{n}");
-        threads.push(
-            thread::Builder::new()
-                .name(name)
-                .spawn(move || Ok(sender(task)?))?,
-        );
+        let thread = thread::Builder::new().name(format!("send-{n}"));
+        threads.push(thread.spawn(move || Ok(sender(task)?))?);
     }
-    let names = Endpoints::new(&load.workload);
-    let start_ns = clock.now_ns() + LEAD_NS;
     let feed = Feed {
-        workload: load.workload.clone(),
-        layout: load.layout,
-        arrivals: load.arrivals,
-        seed: load.seed,
+        recipe,
+        clock,
         start_ns,
-        encoders,
-        endpoints: names.clone(),
         lanes,
         stop: Arc::clone(&stop),
     };
     let feeder = thread::Builder::new().name("feed".to_owned());
-    threads.push(feeder.spawn(move || Ok(feed.run()?))?);
+    threads.push(feeder.spawn(move || Ok(feed.run(source)?))?);
     let specs = load
         .layout
         .windows(load.seed)
@@ -164,14 +173,22 @@ pub fn start(load: &Load) -> Result<Running, EngineError> {
     })
 }
 
-/// One sending thread: its own runtime, its own connections, nothing shared.
+/// Stops the other threads when this one panics: they would wait for it.
+struct OnPanic(Arc<Stop>);
+
+impl Drop for OnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.at_once();
+        }
+    }
+}
+
+/// One sending thread: its own poll, its own connections, nothing shared.
 fn sender(task: Task) -> io::Result<()> {
+    let _guard = OnPanic(Arc::clone(&task.stop));
     prefer_this_thread();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, worker::run(task))
+    worker::run(task)
 }
 
 impl Running {
@@ -206,9 +223,8 @@ impl Running {
         // A count that does not add up makes the slot worthless, whatever the reason.
         let conserved = part.endpoints.values().all(EndpointStats::is_conserved);
         // What our own stop cut short says nothing about the target.
-        let ours = [Class::Aborted, Class::NotSentAbort];
         let mut all = part.endpoints.values();
-        let given_up = all.any(|stats| ours.iter().any(|it| stats.classes.contains_key(it)));
+        let given_up = all.any(|stats| stats.classes.contains_key(&Class::Aborted));
         let named = part.endpoints.into_iter();
         Slot {
             round: spec.round,
@@ -220,6 +236,7 @@ impl Running {
             endpoints: named
                 .map(|(index, stats)| (self.endpoints.name(index).to_owned(), stats))
                 .collect(),
+            connections: part.connections,
             health: part.health,
         }
     }

@@ -1,86 +1,66 @@
-//! From the workload to the list of (instant, side, request) that workers are fed.
+//! From the workload to the list of (instant, side, request) that sending threads are fed.
 //!
 //! Runs on a thread of its own, ahead of the clock by a bounded number of requests, so that a
 //! workload of any length replays in constant memory. Whatever takes time (reading, parsing,
-//! encoding) happens here.
+//! encoding) happens here. Small workloads are encoded once, before the run begins.
 
-use std::{
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use rand::RngExt;
-use tokio::sync::mpsc;
 
 use super::{
-    encode::{Encoded, Encoder},
-    schedule::{Arrangement, Arrivals, Gaps, Layout, Window, purpose, stream},
+    encode::{Card, Deck},
+    queue::Producer,
+    schedule::{Arrangement, Arrivals, Window, purpose, stream},
+    source::{Drawn, Pick, Recipe, Source},
     worker::Stop,
 };
 use crate::{
+    clock::Clock,
     run::Side,
-    units::{count, from_seconds, seconds},
-    workload::{Request, Workload, WorkloadError},
+    units::{count, seconds},
+    workload::{Workload, WorkloadError},
 };
 
-/// Requests in one message to a worker.
+/// Requests in one message to a thread, at the most.
 const CHUNK: usize = 256;
-/// Messages that may wait for a worker.
-pub(super) const FEED_DEPTH: usize = 64;
-/// Workloads up to this many requests are encoded once and kept.
-const KEPT_MAX: u64 = 20_000;
+/// Bytes of requests in one message, about.
+const CHUNK_BYTES: usize = 64 << 10;
+/// How much of the schedule one message may span: what is due soon must not wait for company.
+const CHUNK_NS: u64 = 20_000_000;
 /// Requests sent while a slot settles belong to no slot.
 const SETTLING: u32 = u32::MAX;
 
 /// One request of one side with its instant.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Shot {
-    /// When it is due, in nanoseconds after its window began.
+    /// When it is due, in nanoseconds after its window began; 0 where answers decide.
     pub(super) at_ns: u64,
     /// The slot it belongs to.
     pub(super) slot: u32,
+    /// Its place in the deck.
+    pub(super) card: u32,
     /// Whom it is sent to.
     pub(super) side: Side,
-    /// What is sent.
-    pub(super) request: Arc<Encoded>,
 }
 
-/// What a worker is told, in order.
+/// What a thread is told, in order.
 #[derive(Debug)]
 pub(super) enum Event {
     /// A window begins.
-    Open {
-        /// Which one.
-        window: Window,
-        /// Whether to wait for what is in flight first, and to begin whenever that is done.
-        switch: bool,
-        /// The start of the run on its clock.
-        start_ns: u64,
-    },
+    Open(Window),
     /// Requests of the open window, in order.
-    Shots(Vec<Shot>),
-    /// The window ends.
+    Shots(Arc<Deck>, Vec<Shot>),
+    /// The window has no more requests.
     Close,
 }
 
-/// A request ready for both sides.
-#[derive(Debug, Clone)]
-struct Ready {
-    encoded: [Option<Arc<Encoded>>; 2],
-    session: u64,
-}
-
-/// What the feed is made from.
+/// The thread that feeds the others.
 pub(super) struct Feed {
-    pub(super) workload: Workload,
-    pub(super) layout: Layout,
-    pub(super) arrivals: Arrivals,
-    pub(super) seed: u64,
+    pub(super) recipe: Arc<Recipe>,
+    pub(super) clock: Clock,
     pub(super) start_ns: u64,
-    pub(super) encoders: [Option<Encoder>; 2],
-    pub(super) endpoints: Endpoints,
-    pub(super) lanes: Vec<mpsc::Sender<Event>>,
+    pub(super) lanes: Vec<Producer<Event>>,
     pub(super) stop: Arc<Stop>,
 }
 
@@ -108,7 +88,7 @@ impl Endpoints {
         &self.names[index as usize]
     }
 
-    fn index(&self, name: &str) -> u32 {
+    pub(super) fn index(&self, name: &str) -> u32 {
         let other = u32::try_from(self.names.len() - 1).unwrap_or(u32::MAX);
         self.index.get(name).copied().unwrap_or(other)
     }
@@ -126,10 +106,12 @@ pub fn expected(workload: &Workload, arrivals: Arrivals, time_ns: u64) -> BTreeM
         .collect()
 }
 
-/// Requests per second and side on average.
+/// Requests per second and side on average; 0 where only the answers decide.
 pub fn mean_rate(workload: &Workload, arrivals: Arrivals) -> f64 {
     match arrivals {
         Arrivals::Constant(rate) | Arrivals::Poisson(rate) => rate.per_second(),
+        Arrivals::Ramp(from, to) => f64::midpoint(from.per_second(), to.per_second()),
+        Arrivals::Closed(_) => 0.0,
         Arrivals::Recorded(speed) => {
             let period_s = seconds(period_ns(workload)).max(1e-9);
             count(workload.summary().requests) * speed.factor() / period_s
@@ -139,50 +121,42 @@ pub fn mean_rate(workload: &Workload, arrivals: Arrivals) -> f64 {
 
 /// After how much recorded time a workload repeats: its length and one mean gap, so that the
 /// seam is no burst.
-fn period_ns(workload: &Workload) -> u64 {
+pub(super) fn period_ns(workload: &Workload) -> u64 {
     let summary = workload.summary();
     let gaps = summary.requests.saturating_sub(1).max(1);
     (summary.duration_ns + summary.duration_ns / gaps).max(1)
 }
 
 impl Feed {
-    /// Feeds all windows, or until the run is stopped and the open window is complete.
-    pub(super) fn run(self) -> Result<(), WorkloadError> {
-        let mut source = Source::new(&self)?;
-        let mut kept: Option<(u64, Vec<(u64, Ready)>)> = None;
-        let switch = self.layout.arrangement == Some(Arrangement::Interleaved);
-        for window in self.layout.windows(self.seed) {
-            if self.stop.is_set() {
+    /// Feeds all windows, or until the run is stopped.
+    pub(super) fn run(&self, mut source: Source) -> Result<(), WorkloadError> {
+        let keeps_pieces = self.recipe.layout.arrangement == Some(Arrangement::Interleaved);
+        let mut kept: Option<(u64, Vec<(u64, Drawn)>)> = None;
+        for window in self.recipe.layout.windows(self.recipe.seed) {
+            if !self.tell(|| Event::Open(window.clone())) {
                 break;
             }
-            let (window, start_ns) = (&window, self.start_ns);
-            if !self.tell(|| Event::Open {
-                window: window.clone(),
-                switch,
-                start_ns,
-            }) {
-                break;
-            }
-            let mut out = Outbox::new(&self, window);
-            if switch {
+            let mut out = Outbox::new(self, &source, &window);
+            if let Arrivals::Closed(_) = self.recipe.arrivals {
+                let end_ns = self.start_ns + window.start_ns + window.total_ns();
+                while self.clock.now_ns() < end_ns && out.fill(&mut source)? {}
+            } else if keeps_pieces {
+                // The other side gets the same piece in another window.
                 if kept
                     .as_ref()
                     .is_none_or(|(piece, _)| *piece != window.piece)
                 {
                     let mut shots = Vec::new();
-                    source.piece(window, |at_ns, ready| {
-                        shots.push((at_ns, ready.clone()));
-                        true
+                    source.piece(&window, |at_ns, drawn| {
+                        shots.push((at_ns, drawn.clone()));
+                        !self.stop.is_set()
                     })?;
                     kept = Some((window.piece, shots));
                 }
-                for (at_ns, ready) in kept.iter().flat_map(|(_, shots)| shots) {
-                    if !out.push(*at_ns, ready) {
-                        break;
-                    }
-                }
+                let mut shots = kept.iter().flat_map(|(_, shots)| shots);
+                shots.all(|(at_ns, drawn)| out.push(*at_ns, drawn));
             } else {
-                source.piece(window, |at_ns, ready| out.push(at_ns, ready))?;
+                source.piece(&window, |at_ns, drawn| out.push(at_ns, drawn))?;
             }
             if !out.flush() || !self.tell(|| Event::Close) {
                 break;
@@ -191,196 +165,113 @@ impl Feed {
         Ok(())
     }
 
+    /// Tells all threads; `false` when nobody listens any more.
     fn tell(&self, event: impl Fn() -> Event) -> bool {
-        self.lanes
-            .iter()
-            .all(|lane| lane.blocking_send(event()).is_ok())
+        !self.stop.is_set() && self.lanes.iter().all(|lane| lane.push(0, event()))
     }
 }
 
-/// Shots on their way to the workers of one window.
+/// What one thread gets next.
+struct Bundle {
+    /// Requests that were drawn for this message alone.
+    fresh: Vec<Arc<Card>>,
+    shots: Vec<Shot>,
+    weight: usize,
+}
+
+/// Shots on their way to the threads of one window.
 struct Outbox<'a> {
     feed: &'a Feed,
+    kept: Arc<Deck>,
     window: &'a Window,
-    chunks: Vec<Vec<Shot>>,
+    bundles: Vec<Bundle>,
     coin: rand_chacha::ChaCha8Rng,
+    /// Until when the schedule was sent on to everybody.
+    flushed_ns: u64,
 }
 
 impl<'a> Outbox<'a> {
-    fn new(feed: &'a Feed, window: &'a Window) -> Self {
-        let chunks = feed
-            .lanes
-            .iter()
-            .map(|_| Vec::with_capacity(CHUNK))
-            .collect();
-        let coin = stream(feed.seed, purpose::PAIRS, window.piece);
+    fn new(feed: &'a Feed, source: &Source, window: &'a Window) -> Self {
+        let bundles = feed.lanes.iter().map(|_| Bundle {
+            fresh: Vec::new(),
+            shots: Vec::with_capacity(CHUNK),
+            weight: 0,
+        });
         Self {
             feed,
+            kept: source.kept(),
             window,
-            chunks,
-            coin,
+            bundles: bundles.collect(),
+            coin: stream(feed.recipe.seed, purpose::PAIRS, window.piece),
+            flushed_ns: 0,
         }
     }
 
     /// Adds one request for each side of the window; `false` when nobody listens any more.
-    fn push(&mut self, at_ns: u64, ready: &Ready) -> bool {
-        let lanes = self.feed.lanes.len() as u64;
-        let lane = usize::try_from(ready.session % lanes).expect("below the number of lanes");
+    fn push(&mut self, at_ns: u64, drawn: &Drawn) -> bool {
+        if at_ns >= self.flushed_ns + CHUNK_NS {
+            self.flushed_ns = at_ns;
+            if !self.flush() {
+                return false;
+            }
+        }
+        let lanes = self.bundles.len() as u64;
+        let lane = usize::try_from(drawn.session % lanes).expect("below the number of lanes");
+        let bundle = &mut self.bundles[lane];
+        let card = match &drawn.card {
+            Pick::Kept(index) => *index,
+            Pick::Fresh(card) => {
+                bundle.weight += card.weight();
+                bundle.fresh.push(Arc::clone(card));
+                u32::try_from(bundle.fresh.len() - 1).expect("a message is short")
+            }
+        };
         // Neither side may profit from always being the second of a pair.
         let swap = self.window.slots.len() == 2 && self.coin.random();
         for n in 0..self.window.slots.len() {
             let spec = self.window.slots[if swap { 1 - n } else { n }];
-            let Some(request) = ready.encoded[spec.side.index()].clone() else {
-                continue;
-            };
             let slot = if at_ns < self.window.settle_ns {
                 SETTLING
             } else {
                 spec.id
             };
-            self.chunks[lane].push(Shot {
+            let side = spec.side;
+            bundle.shots.push(Shot {
                 at_ns,
                 slot,
-                side: spec.side,
-                request,
+                card,
+                side,
             });
         }
-        self.chunks[lane].len() < CHUNK || self.send(lane)
+        let is_full = bundle.shots.len() >= CHUNK || bundle.weight >= CHUNK_BYTES;
+        !is_full || self.send(lane)
+    }
+
+    /// Adds one message's worth of requests for whoever is free; `false` as for `push`.
+    fn fill(&mut self, source: &mut Source) -> Result<bool, WorkloadError> {
+        for _ in 0..CHUNK {
+            if !self.push(0, &source.next_in_turn()?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn send(&mut self, lane: usize) -> bool {
-        let chunk = std::mem::replace(&mut self.chunks[lane], Vec::with_capacity(CHUNK));
-        self.feed.lanes[lane]
-            .blocking_send(Event::Shots(chunk))
-            .is_ok()
+        let bundle = &mut self.bundles[lane];
+        let shots = std::mem::replace(&mut bundle.shots, Vec::with_capacity(CHUNK));
+        let weight = std::mem::take(&mut bundle.weight) + size_of_val(shots.as_slice());
+        let deck = if bundle.fresh.is_empty() {
+            Arc::clone(&self.kept)
+        } else {
+            let cards = std::mem::take(&mut bundle.fresh);
+            Arc::new(Deck { cards })
+        };
+        let feed = self.feed;
+        !feed.stop.is_set() && feed.lanes[lane].push(weight, Event::Shots(deck, shots))
     }
 
     fn flush(&mut self) -> bool {
-        (0..self.chunks.len()).all(|lane| self.chunks[lane].is_empty() || self.send(lane))
+        (0..self.bundles.len()).all(|lane| self.bundles[lane].shots.is_empty() || self.send(lane))
     }
-}
-
-/// The endless sequence of requests: the workload, again and again.
-struct Source<'a> {
-    feed: &'a Feed,
-    requests: Box<dyn Iterator<Item = Result<Request, WorkloadError>>>,
-    repetition: u64,
-    /// Encoded requests with their offsets, where the workload is small enough to be kept.
-    kept: Vec<(u64, Ready)>,
-    keep: bool,
-    next_kept: usize,
-    /// Read, but due in a later piece: its instant in nanoseconds of the endless sequence.
-    pending: Option<(u64, Ready)>,
-    begin_ns: u64,
-    piece: u64,
-}
-
-impl<'a> Source<'a> {
-    fn new(feed: &'a Feed) -> Result<Self, WorkloadError> {
-        Ok(Self {
-            feed,
-            requests: Box::new(feed.workload.requests()?),
-            repetition: 0,
-            kept: Vec::new(),
-            keep: feed.workload.summary().requests <= KEPT_MAX,
-            next_kept: 0,
-            pending: None,
-            begin_ns: 0,
-            piece: 0,
-        })
-    }
-
-    /// Calls `each` with the instant (from the window's begin) and the request, in order, until
-    /// it says that nobody listens. Pieces must be asked for in ascending order.
-    fn piece(
-        &mut self,
-        window: &Window,
-        mut each: impl FnMut(u64, &Ready) -> bool,
-    ) -> Result<(), WorkloadError> {
-        let total_ns = window.total_ns();
-        if let Arrivals::Recorded(speed) = self.feed.arrivals {
-            let end_ns = self.begin_ns + total_ns;
-            loop {
-                let (due_ns, ready) = match self.pending.take() {
-                    Some(pending) => pending,
-                    None => self.next(speed.factor())?,
-                };
-                if due_ns >= end_ns {
-                    self.pending = Some((due_ns, ready));
-                    break;
-                }
-                if !each(due_ns.saturating_sub(self.begin_ns), &ready) {
-                    break;
-                }
-            }
-        } else {
-            let begin_ns = self.begin_ns;
-            let mut gaps = Gaps::new(self.feed.arrivals, self.feed.seed, self.piece, begin_ns);
-            while let Some(at_ns) = gaps.next_ns().filter(|at_ns| *at_ns < total_ns) {
-                let (_, ready) = self.next(1.0)?;
-                if !each(at_ns, &ready) {
-                    break;
-                }
-            }
-        }
-        self.begin_ns += total_ns;
-        self.piece += 1;
-        Ok(())
-    }
-
-    /// The next request of the endless sequence and its recorded instant there, sped up.
-    fn next(&mut self, factor: f64) -> Result<(u64, Ready), WorkloadError> {
-        let period_ns = period_ns(&self.feed.workload);
-        let scale = |offset_ns: u64, repetition: u64| {
-            let at_s = seconds(period_ns) * count(repetition) + seconds(offset_ns);
-            from_seconds(at_s / factor)
-        };
-        loop {
-            if self.repetition > 0 && self.keep {
-                if let Some((offset_ns, ready)) = self.kept.get(self.next_kept) {
-                    self.next_kept += 1;
-                    let session = fresh(ready.session, self.repetition);
-                    let ready = Ready {
-                        session,
-                        ..ready.clone()
-                    };
-                    return Ok((scale(*offset_ns, self.repetition), ready));
-                }
-            } else if let Some(request) = self.requests.next() {
-                let request = request?;
-                let ready = self.encode(&request);
-                if self.keep {
-                    self.kept.push((request.offset_ns, ready.clone()));
-                }
-                let session = fresh(ready.session, self.repetition);
-                let due_ns = scale(request.offset_ns, self.repetition);
-                return Ok((due_ns, Ready { session, ..ready }));
-            }
-            self.repetition += 1;
-            self.next_kept = 0;
-            if !self.keep {
-                self.requests = Box::new(self.feed.workload.requests()?);
-            }
-        }
-    }
-
-    fn encode(&self, request: &Request) -> Ready {
-        let endpoint = self.feed.endpoints.index(&request.endpoint);
-        let encoded = [0, 1].map(|side| {
-            self.feed.encoders[side]
-                .as_ref()
-                .map(|encoder| encoder.encode(request, endpoint))
-        });
-        let mut hasher = DefaultHasher::new();
-        request.session.hash(&mut hasher);
-        Ready {
-            encoded,
-            session: hasher.finish(),
-        }
-    }
-}
-
-/// A session of a later repetition is another client.
-fn fresh(session: u64, repetition: u64) -> u64 {
-    session.wrapping_add(repetition.wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }

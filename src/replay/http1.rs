@@ -4,18 +4,20 @@
 //! body is counted and discarded. Nothing is decompressed. It never reads past the answer: what
 //! is left over is reported, and the connection is not used again.
 
+use std::mem::MaybeUninit;
+
 use crate::run::Class;
 
 /// Heads larger than this many bytes are refused.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Heads with more fields than this are refused.
 const HEAD_FIELDS_MAX: usize = 256;
 /// Bodies larger than this many bytes are refused.
-const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(super) const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Trailers and chunk extensions together may not be larger than this many bytes.
 const CHUNK_EXTRA_MAX: usize = 16 * 1024;
 /// So many interim (1xx) answers may come before the real one.
-const INTERIM_MAX: u32 = 100;
+pub(super) const INTERIM_MAX: u32 = 100;
 
 /// What a request was, as far as its answer's framing depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(super) struct Answer {
     pub body_bytes: u64,
     /// Whether the connection may carry another request.
     pub reusable: bool,
+    /// After how many idle seconds the server says that it closes the connection.
+    pub idle_s: Option<u32>,
 }
 
 /// What a piece of input led to.
@@ -88,6 +92,7 @@ impl Response {
             retry_after: false,
             body_bytes: 0,
             reusable: true,
+            idle_s: None,
         };
         Self {
             asked,
@@ -204,14 +209,17 @@ impl Response {
     }
 
     fn parse_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, Class> {
-        let mut fields = [httparse::EMPTY_HEADER; HEAD_FIELDS_MAX];
-        let mut response = httparse::Response::new(&mut fields);
-        let used = match response.parse(bytes) {
-            Ok(httparse::Status::Complete(used)) => used,
-            Ok(httparse::Status::Partial) => return Ok(None),
-            Err(httparse::Error::TooManyHeaders) => return Err(Class::HeadersTooLarge),
-            Err(_) => return Err(Class::MalformedHttp),
-        };
+        // Not initialised: writing 8 kB for each head would cost more than parsing it.
+        let mut fields = [const { MaybeUninit::uninit() }; HEAD_FIELDS_MAX];
+        let mut response = httparse::Response::new(&mut []);
+        let parser = httparse::ParserConfig::default();
+        let used =
+            match parser.parse_response_with_uninit_headers(&mut response, bytes, &mut fields) {
+                Ok(httparse::Status::Complete(used)) => used,
+                Ok(httparse::Status::Partial) => return Ok(None),
+                Err(httparse::Error::TooManyHeaders) => return Err(Class::HeadersTooLarge),
+                Err(_) => return Err(Class::MalformedHttp),
+            };
         if used > HEAD_BYTES_MAX {
             return Err(Class::HeadersTooLarge);
         }
@@ -231,6 +239,7 @@ impl Response {
         self.answer.status = status;
         self.answer.retry_after = framing.retry_after;
         self.answer.reusable = framing.keep_alive;
+        self.answer.idle_s = framing.idle_s;
         let no_body = self.asked.head || status == 204 || status == 304;
         self.state = match framing.length {
             _ if no_body => State::Length(0),
@@ -334,6 +343,7 @@ struct Framing {
     length: Length,
     keep_alive: bool,
     retry_after: bool,
+    idle_s: Option<u32>,
 }
 
 impl Framing {
@@ -343,8 +353,13 @@ impl Framing {
         let mut chunked = false;
         let mut keep_alive = version == 1;
         let mut retry_after = false;
+        let mut idle_s = None;
         for field in fields {
             let name = field.name;
+            // Most fields have no say here; their length tells so without a comparison.
+            if !matches!(name.len(), 10 | 11 | 14 | 17) {
+                continue;
+            }
             if name.eq_ignore_ascii_case("content-length") {
                 let value = parse_length(field.value).ok_or(Class::MalformedHttp)?;
                 if length.is_some_and(|other| other != value) {
@@ -367,6 +382,8 @@ impl Framing {
                 }
             } else if name.eq_ignore_ascii_case("retry-after") {
                 retry_after = true;
+            } else if name.eq_ignore_ascii_case("keep-alive") {
+                idle_s = parse_idle(field.value);
             }
         }
         let length = match (length, chunked) {
@@ -379,8 +396,17 @@ impl Framing {
             length,
             keep_alive,
             retry_after,
+            idle_s,
         })
     }
+}
+
+/// The `timeout` of a `Keep-Alive` field, in seconds.
+fn parse_idle(value: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(value).ok()?;
+    let mut parameters = text.split(',').filter_map(|it| it.split_once('='));
+    let (_, value) = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
+    value.trim().parse().ok()
 }
 
 fn parse_length(value: &[u8]) -> Option<u64> {

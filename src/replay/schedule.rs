@@ -23,6 +23,22 @@ pub enum Arrivals {
     Constant(Rate),
     /// Independent exponential gaps with this mean rate.
     Poisson(Rate),
+    /// From one rate to another in a straight line over the whole run.
+    Ramp(Rate, Rate),
+    /// No plan: each of so many clients sends its next request when its last one has ended, so
+    /// that a slow target is asked less. It measures throughput, and no latency that a user
+    /// would see.
+    Closed(usize),
+}
+
+impl Arrivals {
+    /// How many clients there are in a closed loop.
+    pub fn clients(self) -> Option<usize> {
+        match self {
+            Self::Closed(clients) => Some(clients),
+            _ => None,
+        }
+    }
 }
 
 /// How the sides of a comparison share the time.
@@ -204,6 +220,8 @@ pub(super) struct Gaps {
     arrivals: Arrivals,
     rng: ChaCha8Rng,
     begin_ns: u64,
+    /// The length of the whole run, over which a ramp goes from one rate to the other.
+    run_ns: u64,
     index: u64,
     at_s: f64,
 }
@@ -211,55 +229,88 @@ pub(super) struct Gaps {
 impl Gaps {
     /// The instants of a piece that begins at `begin_ns` of the endless process; the same
     /// arguments give the same instants.
-    pub(super) fn new(arrivals: Arrivals, seed: u64, piece: u64, begin_ns: u64) -> Self {
-        let rng = stream(seed, purpose::GAPS, piece);
-        let index = match arrivals {
-            Arrivals::Constant(rate) => first_index(rate, begin_ns),
-            Arrivals::Recorded(_) | Arrivals::Poisson(_) => 0,
-        };
-        let at_s = 0.0;
-        Self {
+    pub(super) fn new(
+        arrivals: Arrivals,
+        seed: u64,
+        piece: u64,
+        (begin_ns, run_ns): (u64, u64),
+    ) -> Self {
+        let mut gaps = Self {
             arrivals,
-            rng,
+            rng: stream(seed, purpose::GAPS, piece),
             begin_ns,
-            index,
-            at_s,
+            run_ns,
+            index: 0,
+            at_s: 0.0,
+        };
+        gaps.index = gaps.first_index();
+        gaps
+    }
+
+    /// The first of regularly spaced requests that is not due before the piece begins: the
+    /// pieces of a run continue each other, so that rate times duration is what is scheduled.
+    fn first_index(&self) -> u64 {
+        let begin_s = seconds(self.begin_ns);
+        let before = match self.arrivals {
+            Arrivals::Constant(rate) => begin_s * rate.per_second(),
+            Arrivals::Ramp(from, to) => ramped(from, to, begin_s, seconds(self.run_ns)),
+            _ => return 0,
+        };
+        let mut index = whole(before).saturating_sub(1);
+        while self
+            .regular(index)
+            .is_some_and(|at_ns| at_ns < self.begin_ns)
+        {
+            index += 1;
+        }
+        index
+    }
+
+    /// The instant of the n-th request of a process without chance, after the run began.
+    fn regular(&self, index: u64) -> Option<u64> {
+        match self.arrivals {
+            Arrivals::Constant(rate) => Some(even(rate, index)),
+            Arrivals::Ramp(from, to) => Some(ramp(from, to, index, seconds(self.run_ns))),
+            _ => None,
         }
     }
 
-    /// The next due instant in nanoseconds after the piece began; `None` for recorded
-    /// arrivals, whose instants come from the workload.
+    /// The next due instant in nanoseconds after the piece began; `None` for arrivals whose
+    /// instants come from the workload or from answers.
     pub(super) fn next_ns(&mut self) -> Option<u64> {
-        match self.arrivals {
-            Arrivals::Recorded(_) => None,
-            Arrivals::Constant(rate) => {
-                let at_ns = even(rate, self.index);
-                self.index += 1;
-                Some(at_ns.saturating_sub(self.begin_ns))
-            }
-            Arrivals::Poisson(rate) => {
-                let unit: f64 = self.rng.random();
-                self.at_s += -(1.0 - unit).ln() / rate.per_second();
-                Some(from_seconds(self.at_s))
-            }
+        if let Arrivals::Poisson(rate) = self.arrivals {
+            let unit: f64 = self.rng.random();
+            self.at_s += -(1.0 - unit).ln() / rate.per_second();
+            return Some(from_seconds(self.at_s));
         }
+        let at_ns = self.regular(self.index)?;
+        self.index += 1;
+        Some(at_ns.saturating_sub(self.begin_ns))
     }
+}
+
+/// How many requests of a ramp are due before `at_s` of `run_s` seconds:
+/// `r₀ t + (r₁ − r₀) t² / 2T`.
+fn ramped(from: Rate, to: Rate, at_s: f64, run_s: f64) -> f64 {
+    let (from, to) = (from.per_second(), to.per_second());
+    from * at_s + (to - from) * at_s * at_s / (2.0 * run_s)
+}
+
+/// The instant at which that count reaches `index`, in nanoseconds; behind the run for more than
+/// it holds. The root is taken in the form that does not cancel.
+fn ramp(from: Rate, to: Rate, index: u64, run_s: f64) -> u64 {
+    let (from, to) = (from.per_second(), to.per_second());
+    let inside = from * from + 2.0 * count(index) * (to - from) / run_s;
+    if inside < 0.0 {
+        return u64::MAX;
+    }
+    from_seconds(2.0 * count(index) / (from + inside.sqrt()))
 }
 
 /// The instant of the n-th of evenly spaced requests, in nanoseconds: multiplied and not added
 /// up, so that a thousand seconds later it is still exact.
 fn even(rate: Rate, index: u64) -> u64 {
     from_seconds(count(index) / rate.per_second())
-}
-
-/// The first of evenly spaced requests that is not due before `begin_ns`: the pieces of a run
-/// continue each other, so that rate times duration is what is scheduled.
-fn first_index(rate: Rate, begin_ns: u64) -> u64 {
-    let mut index = whole(seconds(begin_ns) * rate.per_second()).saturating_sub(1);
-    while even(rate, index) < begin_ns {
-        index += 1;
-    }
-    index
 }
 
 #[cfg(test)]
@@ -320,7 +371,7 @@ mod tests {
             Arrivals::Constant("1000/s".parse().unwrap()),
             Arrivals::Poisson("1000/s".parse().unwrap()),
         ] {
-            let mut gaps = Gaps::new(arrivals, 3, 0, 0);
+            let mut gaps = Gaps::new(arrivals, 3, 0, (0, 0));
             let mut last = 0;
             let mut n = 0;
             while let Some(at_ns) = gaps.next_ns().filter(|at_ns| *at_ns < 10_000_000_000) {
@@ -336,7 +387,7 @@ mod tests {
     fn the_same_piece_is_the_same_whenever_it_is_drawn() {
         let rate = Arrivals::Poisson("10/s".parse().unwrap());
         let draw = |piece| {
-            let mut gaps = Gaps::new(rate, 9, piece, 0);
+            let mut gaps = Gaps::new(rate, 9, piece, (0, 0));
             (0..50).map(|_| gaps.next_ns()).collect::<Vec<_>>()
         };
         assert_eq!(draw(4), draw(4));
@@ -344,24 +395,53 @@ mod tests {
     }
 
     #[test]
-    fn evenly_spaced_pieces_continue_each_other() {
-        for (rate, piece_ns) in [("2000/s", 208_333_333), ("7/s", 1_000_000_000), ("3/s", 99)] {
-            let arrivals = Arrivals::Constant(rate.parse().unwrap());
+    fn regularly_spaced_pieces_continue_each_other() {
+        let rate = |text: &str| text.parse().unwrap();
+        for (arrivals, piece_ns) in [
+            (Arrivals::Constant(rate("2000/s")), 208_333_333),
+            (Arrivals::Constant(rate("7/s")), 1_000_000_000),
+            (Arrivals::Constant(rate("3/s")), 99),
+            (Arrivals::Ramp(rate("50/s"), rate("500/s")), 200_000_000),
+            (Arrivals::Ramp(rate("500/s"), rate("2/s")), 200_000_000),
+        ] {
+            let run_ns = 50 * piece_ns;
             let mut joined = Vec::new();
             for piece in 0..50 {
                 let begin_ns = piece * piece_ns;
-                let mut gaps = Gaps::new(arrivals, 1, piece, begin_ns);
+                let mut gaps = Gaps::new(arrivals, 1, piece, (begin_ns, run_ns));
                 while let Some(at_ns) = gaps.next_ns().filter(|at_ns| *at_ns < piece_ns) {
                     joined.push(begin_ns + at_ns);
                 }
             }
-            let mut whole = Gaps::new(arrivals, 1, 0, 0);
+            let mut whole = Gaps::new(arrivals, 1, 0, (0, run_ns));
             let expected: Vec<_> = joined.iter().map(|_| whole.next_ns().unwrap()).collect();
-            assert_eq!(joined, expected, "{rate}");
+            assert_eq!(joined, expected, "{arrivals:?}");
             assert!(
-                whole.next_ns().unwrap() >= 50 * piece_ns,
-                "{rate}: one was left out"
+                whole.next_ns().unwrap() >= run_ns,
+                "{arrivals:?}: one was left out"
             );
+        }
+    }
+
+    #[test]
+    fn a_ramp_sends_the_area_under_its_line() {
+        let (from, to) = ("50/s".parse().unwrap(), "500/s".parse().unwrap());
+        for (from, to) in [(from, to), (to, from), (to, to)] {
+            let run_ns = 20_000_000_000;
+            let mut gaps = Gaps::new(Arrivals::Ramp(from, to), 1, 0, (0, run_ns));
+            let mut at: Vec<u64> = Vec::new();
+            while let Some(at_ns) = gaps.next_ns().filter(|at_ns| *at_ns < run_ns) {
+                at.push(at_ns);
+            }
+            let area = (from.per_second() + to.per_second()) / 2.0 * 20.0;
+            assert!(
+                (count(at.len() as u64) - area).abs() <= 1.0,
+                "{} of {area}",
+                at.len()
+            );
+            let gap = |pair: &[u64]| 1e9 / count(pair[1] - pair[0]);
+            assert!((gap(&at[..2]) / from.per_second() - 1.0).abs() < 0.1);
+            assert!((gap(&at[at.len() - 2..]) / to.per_second() - 1.0).abs() < 0.1);
         }
     }
 }

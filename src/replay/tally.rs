@@ -2,65 +2,101 @@
 //!
 //! Nothing is shared with other workers; the parts of a slot are put together when it closes.
 //! A request belongs to the slot of its intended instant, and a slot closes when its last
-//! request has ended.
+//! request has ended. Counts stand in plain arrays while the load runs, and become the maps of
+//! the run file afterwards.
 
 use std::collections::BTreeMap;
 
+use super::{connection::Opened, exchange::Ended};
 use crate::{
     histogram::Histogram,
-    run::{Class, EndpointStats, Group, Health},
+    run::{Class, ConnectionStats, EndpointStats, Group, Health},
 };
-
-/// The instants of one request that was sent, in nanoseconds after the start of the run.
-#[derive(Debug, Clone, Copy)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the unit is in every name of an instant"
-)]
-pub(super) struct Instants {
-    /// When the schedule wanted it sent.
-    pub intended_ns: u64,
-    /// When its first byte was handed to the kernel.
-    pub sent_ns: u64,
-    /// When its answer was complete, or had failed.
-    pub done_ns: u64,
-}
-
-/// How a request ended.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ending {
-    /// The class.
-    pub class: Class,
-    /// The status, if an answer came.
-    pub status: Option<u16>,
-    /// Bytes of body received.
-    pub body_bytes: u64,
-    /// Whether it was sent a second time.
-    pub retried: bool,
-}
 
 /// What one worker saw of one slot.
 #[derive(Debug, Default)]
 pub(super) struct Part {
     /// The slot.
-    pub slot: u32,
+    pub(super) slot: u32,
     /// Begin of the measured time, in nanoseconds after the start of the run.
-    pub start_ns: u64,
+    pub(super) start_ns: u64,
     /// Whether its whole schedule was carried out.
-    pub complete: bool,
+    pub(super) complete: bool,
     /// What each endpoint did, by index.
-    pub endpoints: BTreeMap<u32, EndpointStats>,
+    pub(super) endpoints: BTreeMap<u32, EndpointStats>,
+    /// The connections that its requests opened.
+    pub(super) connections: ConnectionStats,
     /// The worker's own health.
-    pub health: Health,
+    pub(super) health: Health,
+}
+
+/// One endpoint of one slot.
+#[derive(Debug, Default)]
+struct Cell {
+    scheduled: u64,
+    classes: [u32; Class::ALL.len()],
+    /// A handful at the most; the commonest comes first.
+    statuses: Vec<(u16, u64)>,
+    retried: u64,
+    body_bytes: u64,
+    response: Histogram,
+    service: Histogram,
+    first_byte: Histogram,
+    failed: Histogram,
+}
+
+impl Cell {
+    fn status(&mut self, status: u16) {
+        match self.statuses.iter_mut().find(|(it, _)| *it == status) {
+            Some((_, n)) => *n += 1,
+            None => self.statuses.push((status, 1)),
+        }
+    }
+
+    fn into_stats(self) -> EndpointStats {
+        let classes = Class::ALL.iter().zip(self.classes);
+        EndpointStats {
+            scheduled: self.scheduled,
+            classes: classes
+                .filter(|(_, n)| *n > 0)
+                .map(|(class, n)| (*class, u64::from(n)))
+                .collect(),
+            statuses: self.statuses.into_iter().collect(),
+            retried: self.retried,
+            body_bytes: self.body_bytes,
+            response: self.response,
+            service: self.service,
+            first_byte: self.first_byte,
+            failed: self.failed,
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Open {
     part: Part,
+    cells: Vec<Option<Box<Cell>>>,
     /// Requests dispatched whose end is not known yet.
     in_flight: u64,
     /// Whether its time is over.
     over: bool,
+}
+
+impl Open {
+    fn cell(&mut self, endpoint: u32) -> &mut Cell {
+        let index = endpoint as usize;
+        if index >= self.cells.len() {
+            self.cells.resize_with(index + 1, || None);
+        }
+        self.cells[index].get_or_insert_default()
+    }
+
+    fn into_part(mut self) -> Part {
+        let cells = self.cells.into_iter().zip(0..);
+        let endpoints = cells.filter_map(|(cell, index)| Some((index, cell?.into_stats())));
+        self.part.endpoints = endpoints.collect();
+        self.part
+    }
 }
 
 /// The open slots of one worker.
@@ -80,6 +116,7 @@ impl Tally {
         };
         self.open.push(Open {
             part,
+            cells: Vec::new(),
             in_flight: 0,
             over: false,
         });
@@ -99,53 +136,63 @@ impl Tally {
         self.sweep();
     }
 
-    /// A request was planned and is now either dispatched or given up.
-    pub(super) fn scheduled(&mut self, slot: u32, endpoint: u32) {
-        if let Some(stats) = self.stats(slot, endpoint) {
-            stats.scheduled += 1;
-        }
-    }
-
-    /// A request left the generator.
-    pub(super) fn sent(&mut self, slot: u32, lag_ns: u64) {
+    /// A request was planned and left the generator.
+    pub(super) fn sent(&mut self, slot: u32, endpoint: u32, lag_ns: u64) {
         if let Some(open) = self.find(slot) {
             open.in_flight += 1;
             open.part.health.lag.record(lag_ns);
+            open.cell(endpoint).scheduled += 1;
         }
     }
 
-    /// A planned request was not sent.
-    pub(super) fn not_sent(&mut self, slot: u32, endpoint: u32, class: Class, n: u64) {
+    /// A request was planned and not sent.
+    pub(super) fn not_sent(&mut self, slot: u32, endpoint: u32, class: Class) {
         debug_assert_eq!(class.group(), Group::NotSent);
-        if n > 0
-            && let Some(stats) = self.stats(slot, endpoint)
-        {
-            *stats.classes.entry(class).or_default() += n;
+        if let Some(open) = self.find(slot) {
+            let cell = open.cell(endpoint);
+            cell.scheduled += 1;
+            cell.classes[class as usize] += 1;
         }
     }
 
     /// A request that was sent has ended.
-    pub(super) fn ended(&mut self, slot: u32, endpoint: u32, at: Instants, ending: Ending) {
-        let Some(stats) = self.stats(slot, endpoint) else {
+    pub(super) fn ended(&mut self, ended: &Ended, done_ns: u64) {
+        let exchange = &ended.exchange;
+        let Some(open) = self.find(exchange.slot) else {
             return;
         };
-        *stats.classes.entry(ending.class).or_default() += 1;
-        if let Some(status) = ending.status {
-            *stats.statuses.entry(status).or_default() += 1;
+        open.in_flight -= 1;
+        let is_last = open.over && open.in_flight == 0;
+        let cell = open.cell(exchange.card().endpoint);
+        cell.classes[ended.class as usize] += 1;
+        if let Some(status) = ended.status {
+            cell.status(status);
         }
-        stats.body_bytes += ending.body_bytes;
-        stats.retried += u64::from(ending.retried);
-        let response_ns = at.done_ns.saturating_sub(at.intended_ns);
-        if ending.class.group() == Group::Ok {
-            stats.response.record(response_ns);
-            stats.service.record(at.done_ns.saturating_sub(at.sent_ns));
+        cell.body_bytes += ended.body_bytes;
+        cell.retried += u64::from(exchange.is_retried);
+        let since = |begin_ns: u64, end_ns: u64| end_ns.saturating_sub(begin_ns);
+        if ended.class.group() == Group::Ok {
+            cell.response.record(since(exchange.intended_ns, done_ns));
+            cell.service.record(since(exchange.sent_ns, done_ns));
+            let first_byte_ns = since(exchange.intended_ns, ended.first_byte_ns);
+            cell.first_byte.record(first_byte_ns);
         } else {
-            stats.failed.record(response_ns);
+            cell.failed.record(since(exchange.intended_ns, done_ns));
         }
-        if let Some(open) = self.find(slot) {
-            open.in_flight -= 1;
+        if is_last {
+            self.sweep();
         }
-        self.sweep();
+    }
+
+    /// A connection was opened.
+    pub(super) fn opened(&mut self, opened: Opened) {
+        if let Some(open) = self.find(opened.slot) {
+            let connections = &mut open.part.connections;
+            connections.connect.record(opened.connect_ns);
+            if let Some(tls_ns) = opened.tls_ns {
+                connections.tls.record(tls_ns);
+            }
+        }
     }
 
     /// Slots that have closed since the last call.
@@ -161,26 +208,12 @@ impl Tally {
             .find(|open| open.part.slot == slot)
     }
 
-    fn stats(&mut self, slot: u32, endpoint: u32) -> Option<&mut EndpointStats> {
-        self.find(slot)
-            .map(|open| open.part.endpoints.entry(endpoint).or_default())
-    }
-
     fn sweep(&mut self) {
-        let mut index = 0;
-        while index < self.open.len() {
-            if self.open[index].over && self.open[index].in_flight == 0 {
-                let open = self.open.remove(index);
-                debug_assert!(
-                    open.part
-                        .endpoints
-                        .values()
-                        .all(EndpointStats::is_conserved)
-                );
-                self.closed.push(open.part);
-            } else {
-                index += 1;
-            }
+        let is_closed = |open: &mut Open| open.over && open.in_flight == 0;
+        for open in self.open.extract_if(.., is_closed) {
+            let part = open.into_part();
+            debug_assert!(part.endpoints.values().all(EndpointStats::is_conserved));
+            self.closed.push(part);
         }
     }
 }
@@ -192,6 +225,7 @@ pub(super) fn merge(into: &mut Part, other: Part) {
     for (endpoint, stats) in other.endpoints {
         into.endpoints.entry(endpoint).or_default().merge(&stats);
     }
+    into.connections.merge(&other.connections);
     let lag: &mut Histogram = &mut into.health.lag;
     lag.merge(&other.health.lag);
     into.health.cpu_share = into.health.cpu_share.max(other.health.cpu_share);
@@ -202,14 +236,37 @@ pub(super) fn merge(into: &mut Part, other: Part) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{rc::Rc, sync::Arc};
 
-    fn ok() -> Ending {
-        Ending {
+    use super::*;
+    use crate::replay::{
+        encode::{Card, Deck},
+        exchange::Exchange,
+        http1::Asked,
+    };
+
+    fn exchange(slot: u32, endpoint: u32) -> Exchange {
+        let card = Card {
+            endpoint,
+            expect_status: None,
+            asked: Asked { head: false },
+            is_repeatable: true,
+            wires: [None, None],
+        };
+        let deck = Deck {
+            cards: vec![Arc::new(card)],
+        };
+        Exchange::new((Rc::new(Arc::new(deck)), 0), (slot, 0), (110_000, 113_000))
+    }
+
+    fn ok(exchange: Exchange) -> Ended {
+        Ended {
+            exchange,
             class: Class::Ok,
             status: Some(200),
             body_bytes: 5,
-            retried: false,
+            first_byte_ns: 140_000,
+            may_retry: false,
         }
     }
 
@@ -217,25 +274,20 @@ mod tests {
     fn a_slot_closes_when_its_last_request_has_ended() {
         let mut tally = Tally::default();
         tally.open(0, 100);
-        tally.scheduled(0, 7);
-        tally.sent(0, 3);
+        tally.sent(0, 7, 3_000);
         tally.over(0, true, &Health::default());
         assert!(
             tally.take_closed().is_empty(),
             "one request is still in flight"
         );
         tally.open(1, 200);
-        let at = Instants {
-            intended_ns: 110,
-            sent_ns: 113,
-            done_ns: 150,
-        };
-        tally.ended(0, 7, at, ok());
+        tally.ended(&ok(exchange(0, 7)), 150_000);
         let parts = tally.take_closed();
         assert_eq!(parts.len(), 1);
         let stats = &parts[0].endpoints[&7];
         assert!(stats.is_conserved() && parts[0].complete);
-        assert_eq!(stats.service.count(), 1);
+        assert_eq!(stats.service.max_ns() / 1_000, 37);
+        assert_eq!(stats.first_byte.max_ns() / 1_000, 30);
         assert_eq!(parts[0].health.lag.count(), 1);
     }
 
@@ -243,8 +295,7 @@ mod tests {
     fn what_was_not_sent_is_counted_and_holds_nothing_open() {
         let mut tally = Tally::default();
         tally.open(0, 0);
-        tally.scheduled(0, 0);
-        tally.not_sent(0, 0, Class::NotSentCap, 1);
+        tally.not_sent(0, 0, Class::NotSentCap);
         tally.over(0, true, &Health::default());
         let parts = tally.take_closed();
         assert!(parts[0].endpoints[&0].is_conserved());

@@ -1,31 +1,38 @@
 //! The sending loop: one per thread, and the only one.
 //!
 //! It waits for the next instant of the schedule and writes the request that is due. What the
-//! answer does has no influence on it. Arrivals, arrangement and protocol are in the data it is
-//! fed; connections, counts and time-outs belong to this thread alone.
+//! answer does has no influence on it, unless the arrivals are those of a closed loop.
+//! Arrivals, arrangement and protocol are in the data it is fed; connections, counts and
+//! time-outs belong to this thread alone.
 
 use std::{
-    cell::{Cell, RefCell},
     io,
+    os::fd::AsRawFd,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
+use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 use tokio::sync::mpsc;
 
 use super::{
-    connection::{Connection, Exchange},
+    encode::Deck,
+    exchange::Exchange,
     feed::{Event, Shot},
     health::Vitals,
+    pool::{FIRST_TOKEN, Pool},
+    queue::{Consumer, Pop},
+    rendezvous::Rendezvous,
     schedule::Window,
-    stream::Endpoint,
-    tally::{Ending, Instants, Part, Tally},
+    stream::Route,
+    tally::{Part, Tally},
 };
 use crate::{
-    clock::{Clock, Timer},
+    clock::{Alarm, Clock},
     run::{Class, Group},
     units::SECOND_NS,
 };
@@ -36,14 +43,30 @@ const LATE_MAX_NS: u64 = SECOND_NS / 4;
 const SWEEP_NS: u64 = 20_000_000;
 /// How long a switch between sides waits for what is in flight.
 const SWITCH_WAIT_NS: u64 = SECOND_NS;
+/// How often a thread that waits for others looks again.
+const GLANCE_NS: u64 = 500_000;
 /// Sends in a row, when behind the schedule, before answers get a turn.
-const BURST_MAX: u32 = 16;
+const BURST_MAX: usize = 16;
+/// How long the clients of a closed loop pause when a request got no answer.
+const PAUSE_NS: u64 = 10_000_000;
+/// Events taken from the kernel at once.
+const EVENTS_MAX: usize = 256;
+
+/// The token of the thread's waker.
+pub(super) const FEED_TOKEN: Token = Token(0);
+const ALARM_TOKEN: Token = Token(1);
 
 /// Bounds on requests and connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests in flight per side and worker; more are counted as not sent.
+    /// Requests in flight per side; more are counted as not sent.
     pub in_flight_max: usize,
+    /// Connections per side that carry one request at a time.
+    pub connections_max: usize,
+    /// Connections per side that carry several.
+    pub http2_connections_max: usize,
+    /// Requests at once on one connection, where the protocol allows several.
+    pub streams_max: usize,
     /// Time to connect, TLS included, in nanoseconds.
     pub connect_ns: u64,
     /// Time from the request to the end of the answer's head, in nanoseconds.
@@ -54,6 +77,24 @@ pub struct Limits {
     pub total_ns: u64,
     /// Time for what is in flight when a run is stopped, in nanoseconds.
     pub drain_ns: u64,
+}
+
+impl Limits {
+    /// The share of one of several threads; all shares together are the whole.
+    pub(super) fn share(self, thread: usize, threads: usize) -> Self {
+        let part = |whole| share(whole, thread, threads).max(1);
+        Self {
+            in_flight_max: part(self.in_flight_max),
+            connections_max: part(self.connections_max),
+            http2_connections_max: part(self.http2_connections_max),
+            ..self
+        }
+    }
+}
+
+/// The part of a whole that falls to one of several threads.
+pub(super) fn share(whole: usize, thread: usize, threads: usize) -> usize {
+    whole / threads + usize::from(thread < whole % threads)
 }
 
 /// Whether a run goes on, as seen by all its threads.
@@ -81,7 +122,8 @@ impl Stop {
     }
 }
 
-/// What a progress display may read while the load runs.
+/// What a progress display may read while the load runs; brought up to date some fifty times a
+/// second.
 #[derive(Debug, Default)]
 pub struct Gauge {
     /// Requests sent so far.
@@ -94,336 +136,404 @@ pub struct Gauge {
     pub stray: AtomicU64,
 }
 
-struct Lane {
-    endpoint: Endpoint,
-    idle: RefCell<Vec<Rc<Connection>>>,
-    all: RefCell<Vec<Rc<Connection>>>,
-    in_flight: Cell<usize>,
-}
-
-/// One sending thread.
-pub(super) struct Worker {
-    clock: Clock,
-    pub(super) limits: Limits,
-    pub(super) scratch: RefCell<Box<[u8]>>,
-    lanes: [Option<Lane>; 2],
-    tally: RefCell<Tally>,
-    gauge: Arc<Gauge>,
-    stop: Arc<Stop>,
-    stall_ns: Cell<u64>,
+/// What a thread adds to the gauge from time to time.
+#[derive(Debug, Default)]
+struct Counted {
+    sent: u64,
+    failed: u64,
+    in_flight: u64,
 }
 
 /// What a worker is given.
 pub(super) struct Task {
     pub(super) clock: Clock,
-    pub(super) endpoints: [Option<Endpoint>; 2],
+    pub(super) poll: Poll,
+    pub(super) routes: [Option<Route>; 2],
     pub(super) limits: Limits,
+    /// The clients of a closed loop; absent where the schedule decides.
+    pub(super) clients: Option<usize>,
+    pub(super) start_ns: u64,
+    /// Present where a window waits for what is in flight.
+    pub(super) rendezvous: Option<Arc<Rendezvous>>,
     pub(super) gauge: Arc<Gauge>,
     pub(super) stop: Arc<Stop>,
-    pub(super) feed: mpsc::Receiver<Event>,
+    pub(super) feed: Consumer<Event>,
     pub(super) parts: mpsc::Sender<Part>,
 }
 
+/// Where the thread stands in its schedule.
+enum Stage {
+    /// Between windows.
+    Idle,
+    /// Waiting for what is in flight, at most until then, and for the other threads.
+    Switching(Window, u64),
+    /// Sending.
+    Open(Window),
+    /// All was sent; the time of the window is not over.
+    Closing(Window),
+    /// Nothing more is sent.
+    Over,
+}
+
+/// One sending thread.
+struct Worker {
+    task: Task,
+    pool: Pool,
+    tally: Tally,
+    alarm: Alarm,
+    stage: Stage,
+    /// Windows that were switched to.
+    switches: usize,
+    has_arrived: bool,
+    /// When the present window began.
+    base_ns: u64,
+    deck: Rc<Arc<Deck>>,
+    shots: std::vec::IntoIter<Shot>,
+    /// When the next request is due, or something else is.
+    next_ns: u64,
+    /// Windows whose time is over, and whether all of their schedule was carried out.
+    over: Vec<(Window, bool)>,
+    vitals: Vitals,
+    stall_ns: u64,
+    sweep_ns: u64,
+    paused_until_ns: u64,
+    counted: Counted,
+    /// Until when what is in flight may end once the run was stopped.
+    give_up_ns: Option<u64>,
+}
+
 /// Runs a worker to its end on the current thread.
-pub(super) async fn run(task: Task) -> io::Result<()> {
-    let lanes = task.endpoints.map(|endpoint| {
-        endpoint.map(|endpoint| Lane {
-            endpoint,
-            idle: RefCell::default(),
-            all: RefCell::default(),
-            in_flight: Cell::new(0),
-        })
-    });
-    let worker = Rc::new(Worker {
-        clock: task.clock,
-        limits: task.limits,
-        scratch: RefCell::new(vec![0; 64 * 1024].into_boxed_slice()),
-        lanes,
-        tally: RefCell::default(),
-        gauge: task.gauge,
-        stop: task.stop,
-        stall_ns: Cell::new(0),
-    });
-    let timer = Timer::new(task.clock)?;
-    let (parts, feed) = (task.parts, task.feed);
-    let pacer = Pacer {
-        worker,
-        timer,
-        parts,
+pub(super) fn run(task: Task) -> io::Result<()> {
+    let registry = task.poll.registry();
+    let alarm = Alarm::new(task.clock)?;
+    registry.register(
+        &mut SourceFd(&alarm.as_raw_fd()),
+        ALARM_TOKEN,
+        Interest::READABLE,
+    )?;
+    let (clock, limits) = (task.clock, task.limits);
+    let pool = Pool::new(registry.try_clone()?, task.routes.clone(), clock, limits);
+    let worker = Worker {
+        pool,
+        tally: Tally::default(),
+        alarm,
+        stage: Stage::Idle,
+        switches: 0,
+        has_arrived: false,
         base_ns: 0,
-        next_sweep_ns: 0,
-        burst: 0,
+        deck: Rc::default(),
+        shots: Vec::new().into_iter(),
+        next_ns: 0,
+        over: Vec::new(),
+        vitals: Vitals::now(clock),
+        stall_ns: 0,
+        sweep_ns: 0,
+        paused_until_ns: 0,
+        counted: Counted::default(),
+        give_up_ns: None,
+        task,
     };
-    pacer.run(feed).await
+    worker.run()
 }
 
 impl Worker {
-    pub(super) fn now_ns(&self) -> u64 {
-        self.clock.now_ns()
-    }
-
-    fn lane(&self, side: usize) -> &Lane {
-        self.lanes[side]
-            .as_ref()
-            .expect("shots only name sides that the run has")
-    }
-
-    pub(super) fn endpoint(&self, side: usize) -> &Endpoint {
-        &self.lane(side).endpoint
-    }
-
-    /// Sends one request that is due, or counts why not.
-    fn dispatch(self: &Rc<Self>, shot: Shot, intended_ns: u64) {
-        let now_ns = self.now_ns();
-        let lag_ns = now_ns.saturating_sub(intended_ns);
-        let lane = self.lane(shot.side.index());
-        let refused = if lag_ns > LATE_MAX_NS {
-            Some(Class::NotSentLate)
-        } else if lane.in_flight.get() >= self.limits.in_flight_max {
-            Some(Class::NotSentCap)
-        } else {
-            None
-        };
-        let endpoint = shot.request.endpoint;
-        let mut tally = self.tally.borrow_mut();
-        tally.scheduled(shot.slot, endpoint);
-        if let Some(class) = refused {
-            tally.not_sent(shot.slot, endpoint, class, 1);
-            return;
-        }
-        tally.sent(shot.slot, lag_ns);
-        drop(tally);
-        lane.in_flight.set(lane.in_flight.get() + 1);
-        self.gauge.sent.fetch_add(1, Ordering::Relaxed);
-        let exchange = Exchange::new(shot, intended_ns, now_ns);
-        let idle = loop {
-            match lane.idle.borrow_mut().pop() {
-                Some(connection) if connection.closed.get() => {}
-                other => break other,
-            }
-        };
-        match idle {
-            Some(connection) => connection.send(self, exchange),
-            None => self.adopt(Connection::spawn(self, exchange)),
-        }
-    }
-
-    /// Keeps an eye on a new connection.
-    pub(super) fn adopt(&self, connection: Rc<Connection>) {
-        self.lane(connection.side())
-            .all
-            .borrow_mut()
-            .push(connection);
-    }
-
-    /// Takes back a connection that can carry another request.
-    pub(super) fn release(&self, side: usize, connection: Rc<Connection>) {
-        self.lane(side).idle.borrow_mut().push(connection);
-    }
-
-    /// A request that was sent has ended.
-    pub(super) fn ended(&self, shot: &Shot, at: Instants, ending: Ending) {
-        let lane = self.lane(shot.side.index());
-        lane.in_flight.set(lane.in_flight.get() - 1);
-        if ending.class.group() != Group::Ok {
-            self.gauge.failed.fetch_add(1, Ordering::Relaxed);
-        }
-        self.tally
-            .borrow_mut()
-            .ended(shot.slot, shot.request.endpoint, at, ending);
-    }
-
-    /// Bytes came that no request had asked for.
-    pub(super) fn stray(&self) {
-        self.gauge.stray.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn in_flight(&self) -> usize {
-        self.lanes
-            .iter()
-            .flatten()
-            .map(|lane| lane.in_flight.get())
-            .sum()
-    }
-
-    /// Ends what is overdue and forgets what is closed.
-    fn sweep(&self, now_ns: u64) {
-        for lane in self.lanes.iter().flatten() {
-            let mut all = lane.all.borrow_mut();
-            let before = all.len();
-            all.retain(|connection| !connection.closed.get());
-            if all.len() < before {
-                // The idle list is used from its end; what a burst left at its beginning would
-                // otherwise stay for ever.
-                let mut idle = lane.idle.borrow_mut();
-                idle.retain(|connection| !connection.closed.get());
-            }
-            drop(all);
-            for connection in lane.all.borrow().iter() {
-                if let Some(class) = connection.overdue(self, now_ns) {
-                    connection.end(class, now_ns);
-                }
-            }
-        }
-        self.gauge
-            .in_flight
-            .store(self.in_flight() as u64, Ordering::Relaxed);
-    }
-
-    fn abort(&self) {
-        let now_ns = self.now_ns();
-        for lane in self.lanes.iter().flatten() {
-            for connection in lane.all.borrow().iter().filter(|it| it.is_busy()) {
-                connection.end(Class::Aborted, now_ns);
-            }
-        }
-    }
-}
-
-/// The loop itself, with what only it needs.
-struct Pacer {
-    worker: Rc<Worker>,
-    timer: Timer,
-    parts: mpsc::Sender<Part>,
-    base_ns: u64,
-    next_sweep_ns: u64,
-    burst: u32,
-}
-
-impl Pacer {
-    async fn run(mut self, mut feed: mpsc::Receiver<Event>) -> io::Result<()> {
-        let mut open: Option<(Window, Vitals)> = None;
-        while let Some(event) = feed.recv().await {
-            match event {
-                Event::Open {
-                    window,
-                    switch,
-                    start_ns,
-                } => {
-                    if self.worker.stop.is_set() {
-                        break;
-                    }
-                    self.open(&window, switch, start_ns).await?;
-                    open = Some((window, Vitals::now(self.worker.clock)));
-                }
-                Event::Shots(shots) => {
-                    for shot in shots {
-                        self.fire(shot).await?;
-                    }
-                }
-                Event::Close => {
-                    if let Some((window, vitals)) = open.take() {
-                        self.close(&window, &vitals).await?;
-                    }
-                }
-            }
-            self.hand_over().await;
-        }
-        drop(feed);
-        self.drain().await
-    }
-
-    async fn open(&mut self, window: &Window, switch: bool, start_ns: u64) -> io::Result<()> {
-        if switch {
-            let give_up_ns = self.worker.now_ns() + SWITCH_WAIT_NS;
-            let stop = Arc::clone(&self.worker.stop);
-            while self.worker.in_flight() > 0 && self.worker.now_ns() < give_up_ns && !stop.is_set()
-            {
-                self.wait_until(self.worker.now_ns() + 1_000_000).await?;
-            }
-            self.base_ns = self.worker.now_ns() + 1_000_000;
-        } else {
-            self.base_ns = start_ns + window.start_ns;
-        }
-        let mut tally = self.worker.tally.borrow_mut();
-        for slot in &window.slots {
-            tally.open(slot.id, self.base_ns + window.settle_ns);
-        }
-        Ok(())
-    }
-
-    async fn fire(&mut self, shot: Shot) -> io::Result<()> {
-        let intended_ns = self.base_ns + shot.at_ns;
-        self.wait_until(intended_ns).await?;
-        if self.worker.stop.is_set() {
-            let mut tally = self.worker.tally.borrow_mut();
-            tally.scheduled(shot.slot, shot.request.endpoint);
-            tally.not_sent(shot.slot, shot.request.endpoint, Class::NotSentAbort, 1);
-        } else {
-            self.worker.dispatch(shot, intended_ns);
-        }
-        Ok(())
-    }
-
-    async fn close(&mut self, window: &Window, vitals: &Vitals) -> io::Result<()> {
-        self.wait_until(self.base_ns + window.total_ns()).await?;
-        let stall_ns = self.worker.stall_ns.take();
-        let health = Vitals::now(self.worker.clock).since(vitals, stall_ns);
-        let complete = !self.worker.stop.is_set();
-        for slot in &window.slots {
-            self.worker
-                .tally
-                .borrow_mut()
-                .over(slot.id, complete, &health);
-        }
-        Ok(())
-    }
-
-    /// Waits for an instant and does the housekeeping that falls due before it; returns early
-    /// when the run is stopped.
-    async fn wait_until(&mut self, at_ns: u64) -> io::Result<()> {
+    fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
-            let now_ns = self.worker.now_ns();
-            if now_ns >= self.next_sweep_ns {
-                self.worker.sweep(now_ns);
-                self.next_sweep_ns = now_ns + SWEEP_NS;
-                self.hand_over().await;
+            let is_behind = self.advance();
+            let now_ns = self.pool.cx.now_ns;
+            if now_ns >= self.sweep_ns {
+                self.sweep();
             }
-            if now_ns >= at_ns || self.worker.stop.is_set() {
-                self.burst += 1;
-                if self.burst >= BURST_MAX {
-                    self.burst = 0;
-                    tokio::task::yield_now().await;
-                }
+            if matches!(self.stage, Stage::Over) && self.is_drained() {
+                self.sweep();
                 return Ok(());
             }
-            self.burst = 0;
-            let wake_ns = at_ns.min(self.next_sweep_ns);
-            self.timer.until(wake_ns).await?;
-            let late_ns = self.worker.now_ns().saturating_sub(wake_ns);
-            self.worker
-                .stall_ns
-                .set(self.worker.stall_ns.get().max(late_ns));
+            self.wait(&mut events, is_behind)?;
+            for event in &events {
+                if event.token().0 >= FIRST_TOKEN {
+                    self.pool.ready(event);
+                    self.count();
+                    if self.task.clients.is_some() || self.pool.cx.now_ns >= self.next_ns {
+                        self.advance();
+                    }
+                }
+            }
         }
     }
 
-    /// Passes on the slots that have closed.
-    async fn hand_over(&self) {
-        let closed = self.worker.tally.borrow_mut().take_closed();
-        for part in closed {
-            // Nobody listens any more when the run was given up: nothing is lost then.
-            let _ = self.parts.send(part).await;
+    /// Waits for the next instant or for a socket, whichever comes first.
+    fn wait(&mut self, events: &mut Events, is_behind: bool) -> io::Result<()> {
+        let wake_ns = self.next_ns.min(self.sweep_ns);
+        let timeout = if is_behind {
+            Some(Duration::ZERO)
+        } else {
+            self.alarm.set(wake_ns)?;
+            None
+        };
+        match self.task.poll.poll(events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
         }
-    }
-
-    /// Waits for what is in flight: at the end of the schedule as long as the time-outs allow,
-    /// when stopped only for the drain time.
-    async fn drain(self) -> io::Result<()> {
-        let mut give_up_ns = None;
-        while self.worker.in_flight() > 0 {
-            let now_ns = self.worker.now_ns();
-            if self.worker.stop.is_set() && give_up_ns.is_none() {
-                give_up_ns = Some(now_ns + self.worker.limits.drain_ns);
-            }
-            let expired = give_up_ns.is_some_and(|at_ns| now_ns >= at_ns);
-            if expired || self.worker.stop.is_urgent() {
-                self.worker.abort();
-                tokio::task::yield_now().await;
-            }
-            self.timer.until(now_ns + 5_000_000).await?;
-            self.worker.sweep(self.worker.now_ns());
+        let now_ns = self.pool.cx.tick();
+        if !is_behind {
+            let late_ns = now_ns.saturating_sub(wake_ns);
+            self.stall_ns = self.stall_ns.max(late_ns);
         }
-        self.hand_over().await;
         Ok(())
+    }
+
+    /// Does all that is due and says when to come back: in `next_ns`, or at once when there is
+    /// more than answers should wait for.
+    fn advance(&mut self) -> bool {
+        // In a closed loop nobody is late: what was answered together is sent together.
+        let mut burst = if self.task.clients.is_some() {
+            EVENTS_MAX
+        } else {
+            BURST_MAX
+        };
+        loop {
+            if self.task.stop.is_set() {
+                self.cut_short();
+            }
+            self.next_ns = match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Idle => match self.task.feed.pop() {
+                    Pop::Event(Event::Open(window)) => {
+                        self.open(window);
+                        continue;
+                    }
+                    Pop::Event(_) => unreachable!("a window is opened before it is filled"),
+                    Pop::Empty => {
+                        self.stage = Stage::Idle;
+                        u64::MAX
+                    }
+                    Pop::Over => u64::MAX,
+                },
+                Stage::Switching(window, give_up_ns) => match self.switch(window, give_up_ns) {
+                    Some(at_ns) => at_ns,
+                    None => continue,
+                },
+                Stage::Open(window) => match self.fire(window) {
+                    Some(at_ns) => at_ns,
+                    None if burst > 0 => {
+                        burst -= 1;
+                        continue;
+                    }
+                    None => {
+                        self.flush();
+                        return true;
+                    }
+                },
+                Stage::Closing(window) => {
+                    let end_ns = self.base_ns + window.total_ns();
+                    if self.pool.cx.tick() >= end_ns {
+                        self.over.push((window, true));
+                        self.stage = Stage::Idle;
+                        continue;
+                    }
+                    self.stage = Stage::Closing(window);
+                    end_ns
+                }
+                Stage::Over => u64::MAX,
+            };
+            // The clients of a closed loop that were served in one turn share a write.
+            self.flush();
+            return false;
+        }
+    }
+
+    fn open(&mut self, window: Window) {
+        if self.task.rendezvous.is_some() {
+            let give_up_ns = self.pool.cx.tick() + SWITCH_WAIT_NS;
+            self.has_arrived = false;
+            self.stage = Stage::Switching(window, give_up_ns);
+        } else {
+            let base_ns = self.task.start_ns + window.start_ns;
+            self.begin(window, base_ns);
+        }
+    }
+
+    /// Waits for what is in flight and for the other threads; says when to look again.
+    fn switch(&mut self, window: Window, give_up_ns: u64) -> Option<u64> {
+        let now_ns = self.pool.cx.tick();
+        let rendezvous = self.task.rendezvous.as_ref();
+        let rendezvous = rendezvous.expect("there is one where windows are switched");
+        if !self.has_arrived && (self.pool.in_flight() == 0 || now_ns >= give_up_ns) {
+            self.has_arrived = true;
+            rendezvous.arrive(self.switches, now_ns);
+        }
+        if let Some(base_ns) = rendezvous.begin_ns(self.switches) {
+            self.switches += 1;
+            self.begin(window, base_ns);
+            return None;
+        }
+        self.stage = Stage::Switching(window, give_up_ns);
+        Some(now_ns + GLANCE_NS)
+    }
+
+    fn begin(&mut self, window: Window, base_ns: u64) {
+        self.base_ns = base_ns;
+        for slot in &window.slots {
+            self.tally.open(slot.id, base_ns + window.settle_ns);
+        }
+        self.stage = Stage::Open(window);
+    }
+
+    /// Sends the next request if it is due; says when to come back if there is none.
+    fn fire(&mut self, window: Window) -> Option<u64> {
+        let end_ns = self.base_ns + window.total_ns();
+        let Some(&shot) = self.shots.as_slice().first() else {
+            let popped = self.task.feed.pop();
+            self.stage = Stage::Open(window);
+            match popped {
+                Pop::Event(Event::Shots(deck, shots)) => {
+                    self.deck = Rc::new(deck);
+                    self.shots = shots.into_iter();
+                }
+                Pop::Empty => return Some(u64::MAX),
+                Pop::Event(_) | Pop::Over => self.close(),
+            }
+            return None;
+        };
+        self.stage = Stage::Open(window);
+        let now_ns = self.pool.cx.now_ns;
+        let Some(clients) = self.task.clients else {
+            let at_ns = self.base_ns + shot.at_ns;
+            if at_ns > self.pool.cx.tick() {
+                return Some(at_ns);
+            }
+            self.shots.next();
+            self.dispatch(shot, at_ns);
+            self.flush();
+            return None;
+        };
+        if now_ns >= end_ns {
+            // What is left over was never due.
+            self.shots = Vec::new().into_iter();
+        } else if now_ns < self.paused_until_ns {
+            return Some(self.paused_until_ns.min(end_ns));
+        } else if now_ns < self.base_ns {
+            return Some(self.base_ns);
+        } else if self.pool.in_flight_on(shot.side.index()) < clients && self.dispatch(shot, now_ns)
+        {
+            self.shots.next();
+        } else {
+            return Some(end_ns);
+        }
+        None
+    }
+
+    fn close(&mut self) {
+        if let Stage::Open(window) = std::mem::replace(&mut self.stage, Stage::Over) {
+            self.stage = Stage::Closing(window);
+        }
+    }
+
+    /// Sends one request that is due, or counts why not; `false` where a client of a closed loop
+    /// has to wait for a connection. Flushed by [`Worker::flush`].
+    fn dispatch(&mut self, shot: Shot, intended_ns: u64) -> bool {
+        let now_ns = self.pool.cx.now_ns.max(intended_ns);
+        let lag_ns = now_ns - intended_ns;
+        let request = (Rc::clone(&self.deck), shot.card);
+        let place = (shot.slot, shot.side.index());
+        let exchange = Exchange::new(request, place, (intended_ns, now_ns));
+        let endpoint = exchange.card().endpoint;
+        if lag_ns > LATE_MAX_NS {
+            self.tally.not_sent(shot.slot, endpoint, Class::NotSentLate);
+            return true;
+        }
+        let is_sent = self.pool.send(exchange).is_ok();
+        if is_sent {
+            self.tally.sent(shot.slot, endpoint, lag_ns);
+            self.counted.sent += 1;
+        } else if self.task.clients.is_none() {
+            self.tally.not_sent(shot.slot, endpoint, Class::NotSentCap);
+        }
+        is_sent
+    }
+
+    /// Writes what was dispatched.
+    fn flush(&mut self) {
+        self.pool.flush();
+        self.count();
+    }
+
+    /// Counts what has ended.
+    fn count(&mut self) {
+        while let Some(ended) = self.pool.next_ended() {
+            let done_ns = self.pool.cx.now_ns;
+            let group = ended.class.group();
+            self.counted.failed += u64::from(group != Group::Ok);
+            if group == Group::TransportError && self.task.clients.is_some() {
+                self.paused_until_ns = done_ns + PAUSE_NS;
+            }
+            self.tally.ended(&ended, done_ns);
+        }
+        while let Some(opened) = self.pool.next_opened() {
+            self.tally.opened(opened);
+        }
+    }
+
+    /// The run was stopped: the open window ends here and is not complete.
+    fn cut_short(&mut self) {
+        self.task.feed.close();
+        self.shots = Vec::new().into_iter();
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Open(window) | Stage::Closing(window) => self.over.push((window, false)),
+            Stage::Idle | Stage::Switching(..) | Stage::Over => {}
+        }
+    }
+
+    /// Housekeeping that can wait some milliseconds: time-outs, the gauge, slots that are over.
+    fn sweep(&mut self) {
+        self.pool.sweep();
+        self.count();
+        self.pool.flush();
+        if !self.over.is_empty() {
+            let vitals = Vitals::now(self.task.clock);
+            let stall_ns = std::mem::take(&mut self.stall_ns);
+            let health = vitals.since(&self.vitals, stall_ns);
+            self.vitals = vitals;
+            for (window, complete) in std::mem::take(&mut self.over) {
+                for slot in &window.slots {
+                    self.tally.over(slot.id, complete, &health);
+                }
+            }
+        }
+        for part in self.tally.take_closed() {
+            // Nobody listens any more when the run was given up: nothing is lost then.
+            let _ = self.task.parts.blocking_send(part);
+        }
+        self.report();
+        self.sweep_ns = self.pool.cx.tick() + SWEEP_NS;
+    }
+
+    fn report(&mut self) {
+        let gauge = &self.task.gauge;
+        let counted = std::mem::take(&mut self.counted);
+        let in_flight = self.pool.in_flight() as u64;
+        let strays = std::mem::take(&mut self.pool.cx.strays);
+        gauge.sent.fetch_add(counted.sent, Ordering::Relaxed);
+        gauge.failed.fetch_add(counted.failed, Ordering::Relaxed);
+        gauge.stray.fetch_add(strays, Ordering::Relaxed);
+        // Several threads share the gauge: each adds what has changed on its own.
+        let change = in_flight.wrapping_sub(counted.in_flight);
+        gauge.in_flight.fetch_add(change, Ordering::Relaxed);
+        self.counted.in_flight = in_flight;
+    }
+
+    /// Whether nothing is in flight any more. At the end of the schedule that takes as long as
+    /// the time-outs allow, after a stop only the drain time.
+    fn is_drained(&mut self) -> bool {
+        if self.task.stop.is_set() {
+            let now_ns = self.pool.cx.tick();
+            let drain_ns = self.task.limits.drain_ns;
+            let give_up_ns = *self.give_up_ns.get_or_insert(now_ns + drain_ns);
+            if now_ns >= give_up_ns || self.task.stop.is_urgent() {
+                self.pool.abort();
+                self.count();
+            }
+        }
+        self.pool.in_flight() == 0
     }
 }

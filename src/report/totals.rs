@@ -240,6 +240,7 @@ mod tests {
             length_ns: 1,
             complete: true,
             endpoints: BTreeMap::from([("GET /a".to_owned(), stats)]),
+            connections: crate::run::ConnectionStats::default(),
             health,
         }
     }

@@ -268,6 +268,7 @@ mod tests {
             length_ns: 10,
             complete: true,
             endpoints: BTreeMap::from([("GET /".to_owned(), stats)]),
+            connections: crate::run::ConnectionStats::default(),
             health,
         }
     }

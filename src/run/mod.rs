@@ -12,4 +12,4 @@ pub use file::{
 };
 pub use outcome::{Class, Group};
 pub use slot::{Health, Side, Slot};
-pub use stats::EndpointStats;
+pub use stats::{ConnectionStats, EndpointStats};

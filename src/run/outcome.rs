@@ -90,6 +90,13 @@ classes! {
     HeadersTooLarge = "headers_too_large" in TransportError,
     /// The body is larger than the limit.
     BodyTooLarge = "body_too_large" in TransportError,
+    /// The server closes the HTTP/2 connection and has not looked at the request, or never
+    /// finished it.
+    H2Goaway = "h2_goaway" in TransportError,
+    /// The server reset the HTTP/2 stream.
+    H2StreamReset = "h2_stream_reset" in TransportError,
+    /// The server broke HTTP/2.
+    H2Protocol = "h2_protocol" in TransportError,
     /// In flight when the run was stopped.
     Aborted = "aborted" in TransportError,
     /// No local port was free: the generator's fault.
@@ -102,8 +109,6 @@ classes! {
     NotSentCap = "not_sent_cap" in NotSent,
     /// The generator came too late to send it honestly.
     NotSentLate = "not_sent_late" in NotSent,
-    /// The run was stopped first.
-    NotSentAbort = "not_sent_abort" in NotSent,
 }
 
 impl Class {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::EndpointStats;
+use super::{ConnectionStats, EndpointStats};
 use crate::histogram::Histogram;
 
 /// Which of the two deployments.
@@ -78,6 +78,9 @@ pub struct Slot {
     pub complete: bool,
     /// What each endpoint did.
     pub endpoints: BTreeMap<String, EndpointStats>,
+    /// How connections were opened.
+    #[serde(default)]
+    pub connections: ConnectionStats,
     /// How the generator did.
     pub health: Health,
 }

@@ -24,6 +24,10 @@ pub struct EndpointStats {
     pub response: Histogram,
     /// Service times of the successes: done − sent.
     pub service: Histogram,
+    /// Times to the first byte of the successes: first byte of the final head −
+    /// intended.
+    #[serde(default)]
+    pub first_byte: Histogram,
     /// Response times of all failures that were sent, together.
     pub failed: Histogram,
 }
@@ -75,7 +79,25 @@ impl EndpointStats {
         self.body_bytes += other.body_bytes;
         self.response.merge(&other.response);
         self.service.merge(&other.service);
+        self.first_byte.merge(&other.first_byte);
         self.failed.merge(&other.failed);
+    }
+}
+
+/// How connections were opened during one slot.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionStats {
+    /// Times until a connection stood: TCP or Unix socket, TLS left out.
+    pub connect: Histogram,
+    /// Times of TLS handshakes, from there on.
+    pub tls: Histogram,
+}
+
+impl ConnectionStats {
+    /// Adds what another worker or slot saw.
+    pub fn merge(&mut self, other: &Self) {
+        self.connect.merge(&other.connect);
+        self.tls.merge(&other.tls);
     }
 }
 

@@ -59,6 +59,9 @@ pub(crate) fn load(address: SocketAddr, workload: Workload, rate: &str, ms: u64)
         seed: 7,
         limits: Limits {
             in_flight_max: 1_000,
+            connections_max: 1_000,
+            http2_connections_max: 4,
+            streams_max: 100,
             connect_ns: 5 * second,
             header_ns: 10 * second,
             idle_ns: 10 * second,

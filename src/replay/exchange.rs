@@ -1,0 +1,92 @@
+//! A request on its way, and how it ended.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::encode::{Card, Deck, Wire};
+use crate::run::Class;
+
+/// A request on its way.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// Counted by this thread alone: nothing atomic for each request.
+    deck: Rc<Arc<Deck>>,
+    index: u32,
+    /// The slot that it is counted in.
+    pub(super) slot: u32,
+    /// 0 for the baseline, 1 for the candidate.
+    pub(super) side: usize,
+    /// When the schedule wanted it sent, in nanoseconds on the run's clock.
+    pub(super) intended_ns: u64,
+    /// When its first byte was handed to the kernel, on the same clock.
+    pub(super) sent_ns: u64,
+    /// Whether it was sent a second time.
+    pub(super) is_retried: bool,
+}
+
+impl Exchange {
+    /// A request that is sent now.
+    pub(super) fn new(
+        (deck, index): (Rc<Arc<Deck>>, u32),
+        (slot, side): (u32, usize),
+        (intended_ns, sent_ns): (u64, u64),
+    ) -> Self {
+        Self {
+            deck,
+            index,
+            slot,
+            side,
+            intended_ns,
+            sent_ns,
+            is_retried: false,
+        }
+    }
+
+    /// What is known of the request.
+    pub(super) fn card(&self) -> &Card {
+        &self.deck.cards[self.index as usize]
+    }
+
+    /// Its bytes.
+    pub(super) fn wire(&self) -> &Wire {
+        let wire = self.card().wires[self.side].as_ref();
+        wire.expect("shots only name sides that the run has")
+    }
+
+    /// The end of this request.
+    pub(super) fn failed(self, class: Class) -> Ended {
+        Ended {
+            exchange: self,
+            class,
+            status: None,
+            body_bytes: 0,
+            first_byte_ns: 0,
+            may_retry: false,
+        }
+    }
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// Which one.
+    pub(super) exchange: Exchange,
+    /// The class.
+    pub(super) class: Class,
+    /// The status, if an answer came.
+    pub(super) status: Option<u16>,
+    /// Bytes of body received.
+    pub(super) body_bytes: u64,
+    /// When the first byte of the answer's final head came, on the run's clock; 0 for none.
+    pub(super) first_byte_ns: u64,
+    /// The server surely did nothing, or may have done it on a connection it was closing: the
+    /// keep-alive race and its likes.
+    pub(super) may_retry: bool,
+}
+
+impl Ended {
+    /// Whether it is to be sent once more on a new connection: harmless only where the method
+    /// is, and only once.
+    pub(super) fn is_to_be_retried(&self) -> bool {
+        self.may_retry && !self.exchange.is_retried && self.exchange.card().is_repeatable
+    }
+}

@@ -1,0 +1,267 @@
+//! The connections of one sending thread: which one carries a request, when a new one is opened,
+//! and what becomes of it when it breaks.
+
+use std::collections::VecDeque;
+
+use mio::{Registry, Token, event::Event};
+use slab::Slab;
+
+use super::{
+    connection::{Connection, Context, Opened},
+    exchange::{Ended, Exchange},
+    stream::{Buffers, Route},
+    worker::Limits,
+};
+use crate::clock::Clock;
+
+/// Tokens below this one are not connections.
+pub(super) const FIRST_TOKEN: usize = 2;
+/// So many forgotten places may stand in the list before it is cleared.
+const FORGOTTEN_MAX: usize = 64;
+
+/// One side's connections.
+struct Lane {
+    route: Route,
+    /// Connections that take requests, by place and serial.
+    listed: VecDeque<(usize, u64)>,
+    connections: usize,
+    in_flight: usize,
+}
+
+/// All connections of one thread.
+pub(super) struct Pool {
+    registry: Registry,
+    connections: Slab<Connection>,
+    lanes: [Option<Lane>; 2],
+    serial: u64,
+    /// Written to, but not flushed yet: one flush serves all requests of one turn.
+    unflushed: Vec<usize>,
+    forgotten: usize,
+    pub(super) cx: Context,
+}
+
+impl Pool {
+    /// A pool without connections.
+    pub(super) fn new(
+        registry: Registry,
+        routes: [Option<Route>; 2],
+        clock: Clock,
+        limits: Limits,
+    ) -> Self {
+        let lanes = routes.map(|route| {
+            Some(Lane {
+                route: route?,
+                listed: VecDeque::new(),
+                connections: 0,
+                in_flight: 0,
+            })
+        });
+        Self {
+            registry,
+            connections: Slab::new(),
+            lanes,
+            serial: 0,
+            unflushed: Vec::new(),
+            forgotten: 0,
+            cx: Context {
+                clock,
+                limits,
+                buffers: Buffers::new(),
+                now_ns: clock.now_ns(),
+                endings: Vec::new(),
+                opened: Vec::new(),
+                strays: 0,
+            },
+        }
+    }
+
+    fn lane(&mut self, side: usize) -> &mut Lane {
+        let lane = self.lanes[side].as_mut();
+        lane.expect("shots only name sides that the run has")
+    }
+
+    /// Requests in flight on one side.
+    pub(super) fn in_flight_on(&self, side: usize) -> usize {
+        self.lanes[side].as_ref().map_or(0, |lane| lane.in_flight)
+    }
+
+    /// Requests in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.lanes.iter().flatten().map(|lane| lane.in_flight).sum()
+    }
+
+    /// Takes a connection that has room out of the list: the one used last, so that a few are
+    /// kept warm; with HTTP/2 the one used longest ago, so that all carry alike.
+    fn unlist(&mut self, side: usize) -> Option<usize> {
+        let now_ns = self.cx.now_ns;
+        loop {
+            let lane = self.lane(side);
+            let (key, serial) = if lane.route.is_http2 {
+                lane.listed.pop_front()?
+            } else {
+                lane.listed.pop_back()?
+            };
+            let connection = self.connections.get_mut(key);
+            let Some(connection) = connection.filter(|it| it.serial == serial) else {
+                self.forgotten = self.forgotten.saturating_sub(1);
+                continue;
+            };
+            connection.is_listed = false;
+            if connection.is_stale(now_ns) {
+                connection.lost(None, &mut self.cx);
+                self.settle(key);
+            } else if connection.room() > 0 {
+                return Some(key);
+            }
+        }
+    }
+
+    fn list(&mut self, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if !connection.is_listed && connection.room() > 0 {
+            connection.is_listed = true;
+            let (side, entry) = (connection.side, (key, connection.serial));
+            self.lane(side).listed.push_back(entry);
+        }
+    }
+
+    /// Sends a request, or gives it back when a cap forbids that. Flushed by [`Pool::flush`].
+    ///
+    /// # Errors
+    /// The request, when more would be in flight than the limits allow.
+    pub(super) fn send(&mut self, exchange: Exchange) -> Result<(), Exchange> {
+        let (side, limits) = (exchange.side, self.cx.limits);
+        let lane = self.lane(side);
+        if lane.in_flight >= limits.in_flight_max {
+            return Err(exchange);
+        }
+        // HTTP/2 opens all its connections before it puts two requests on one.
+        let connections_max = if lane.route.is_http2 {
+            limits.http2_connections_max
+        } else {
+            limits.connections_max
+        };
+        let may_open = lane.connections < connections_max;
+        let first_open = lane.route.is_http2 && may_open;
+        let key = if first_open { None } else { self.unlist(side) };
+        match key {
+            Some(key) => {
+                self.lane(side).in_flight += 1;
+                self.connections[key].send(exchange);
+                self.unflushed.push(key);
+                self.list(key);
+            }
+            None if may_open => {
+                self.lane(side).in_flight += 1;
+                self.open(exchange);
+            }
+            None => return Err(exchange),
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, exchange: Exchange) {
+        self.serial += 1;
+        let side = exchange.side;
+        let key = self.connections.vacant_key();
+        let Some(lane) = &mut self.lanes[side] else {
+            return;
+        };
+        let place = (&self.registry, Token(FIRST_TOKEN + key));
+        match Connection::open(&lane.route, place, self.serial, exchange, &self.cx) {
+            Ok(connection) => {
+                lane.connections += 1;
+                self.connections.insert(connection);
+                self.list(key);
+            }
+            Err(ended) => self.cx.endings.push(ended),
+        }
+    }
+
+    /// Writes what was sent since the last time.
+    pub(super) fn flush(&mut self) {
+        while let Some(key) = self.unflushed.pop() {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.flush(&mut self.cx);
+                self.settle(key);
+            }
+        }
+    }
+
+    /// A socket can do something.
+    pub(super) fn ready(&mut self, event: &Event) {
+        let key = event.token().0 - FIRST_TOKEN;
+        // It may have been closed by what happened before in the same turn.
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.ready(event, &mut self.cx);
+            self.settle(key);
+        }
+    }
+
+    /// Puts a connection where it belongs now: back on the list, or away.
+    fn settle(&mut self, key: usize) {
+        let connection = &self.connections[key];
+        if !connection.is_closed() {
+            self.list(key);
+            return;
+        }
+        let connection = self.connections.remove(key);
+        self.forgotten += usize::from(connection.is_listed);
+        self.lane(connection.side).connections -= 1;
+    }
+
+    /// The next request that has ended for good; one that may be sent again is.
+    pub(super) fn next_ended(&mut self) -> Option<Ended> {
+        while let Some(ended) = self.cx.endings.pop() {
+            if ended.is_to_be_retried() {
+                let mut exchange = ended.exchange;
+                exchange.is_retried = true;
+                self.open(exchange);
+                continue;
+            }
+            self.lane(ended.exchange.side).in_flight -= 1;
+            return Some(ended);
+        }
+        None
+    }
+
+    /// The next connection that was opened.
+    pub(super) fn next_opened(&mut self) -> Option<Opened> {
+        self.cx.opened.pop()
+    }
+
+    /// Ends what is overdue.
+    pub(super) fn sweep(&mut self) {
+        self.cx.tick();
+        self.each(Connection::sweep);
+        if self.forgotten > FORGOTTEN_MAX {
+            let connections = &self.connections;
+            let stands = |key: usize, serial| {
+                let connection = connections.get(key);
+                connection.is_some_and(|it| it.serial == serial && it.is_listed)
+            };
+            for lane in self.lanes.iter_mut().flatten() {
+                lane.listed.retain(|(key, serial)| stands(*key, *serial));
+            }
+            self.forgotten = 0;
+        }
+    }
+
+    /// Gives up what is in flight.
+    pub(super) fn abort(&mut self) {
+        self.each(Connection::abort);
+    }
+
+    fn each(&mut self, act: impl Fn(&mut Connection, &mut Context)) {
+        for key in 0..self.connections.capacity() {
+            if let Some(connection) = self.connections.get_mut(key) {
+                act(connection, &mut self.cx);
+                if connection.is_closed() {
+                    self.settle(key);
+                }
+            }
+        }
+    }
+}
