@@ -92,6 +92,10 @@ pub struct Gauge {
     pub in_flight: AtomicU64,
     /// Connections that broke the protocol while idle.
     pub stray: AtomicU64,
+    /// Requests that were sent and have ended, by side, the baseline first.
+    pub ended: [AtomicU64; 2],
+    /// Those of them to which the target gave no sign of life.
+    pub unanswered: [AtomicU64; 2],
 }
 
 struct Lane {
@@ -225,6 +229,9 @@ impl Worker {
     pub(super) fn ended(&self, shot: &Shot, at: Instants, ending: Ending) {
         let lane = self.lane(shot.side.index());
         lane.in_flight.set(lane.in_flight.get() - 1);
+        self.gauge.ended[shot.side.index()].fetch_add(1, Ordering::Relaxed);
+        let unanswered = u64::from(ending.class.is_unanswered());
+        self.gauge.unanswered[shot.side.index()].fetch_add(unanswered, Ordering::Relaxed);
         if ending.class.group() != Group::Ok {
             self.gauge.failed.fetch_add(1, Ordering::Relaxed);
         }
