@@ -217,7 +217,7 @@ pub fn judge_death(
     mut comparison: Comparison,
     side: Side,
     other_is_healthy: bool,
-    said: String,
+    said: &str,
 ) -> Comparison {
     comparison.decided = true;
     if side == Side::Candidate && other_is_healthy {

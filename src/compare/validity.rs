@@ -165,9 +165,9 @@ fn sift<'a>(
     for (round, (flaw, sides)) in measured.iter().zip(&flags) {
         match flaw {
             Some(_) if is_linked && *sides == [false, true] => validity.valid.push(round),
-            Some(flaw) => {
+            Some(named) => {
                 let dropped = &mut validity.rounds.dropped;
-                *dropped.entry(flaw.code().to_owned()).or_default() += 1;
+                *dropped.entry(named.code().to_owned()).or_default() += 1;
             }
             None => validity.valid.push(round),
         }

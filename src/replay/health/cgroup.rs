@@ -189,18 +189,20 @@ mod tests {
     const V2: &str = "35 31 0:38 / /cg rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
     const BOUND: &str = "35 31 0:38 /kube/pod1 /cg rw - cgroup2 cgroup2 rw\n";
 
+    /// Name, own groups, mounts, which directories are there, and which levels are found.
+    type Case<'a> = (
+        &'a str,
+        &'a str,
+        &'a str,
+        &'a dyn Fn(&Path) -> bool,
+        &'a [&'a str],
+    );
+
     #[test]
     fn every_level_up_to_the_mount_point_is_found_wherever_it_is_mounted() {
         let v1 = "9:name=systemd:/x\n3:cpuset:/y\n2:cpu,cpuacct:/a/b\n0::/\n";
         let all = |_: &Path| true;
         let top = |path: &Path| path == Path::new("/cg");
-        type Case<'a> = (
-            &'a str,
-            &'a str,
-            &'a str,
-            &'a dyn Fn(&Path) -> bool,
-            &'a [&'a str],
-        );
         let table: [Case; 11] = [
             (
                 "version 2",
