@@ -51,6 +51,11 @@ pub fn thread_cpu_ns() -> u64 {
     read(ClockId::ThreadCPUTime)
 }
 
+/// CPU time that all threads of this process have used, in nanoseconds.
+pub fn process_cpu_ns() -> u64 {
+    read(ClockId::ProcessCPUTime)
+}
+
 /// Asks the scheduler to run the calling thread before ordinary ones. A thread that sleeps
 /// almost always and must wake on time needs it on a busy machine; without the right to it
 /// nothing happens.

@@ -59,7 +59,7 @@ rand                <- replay/ demo/ workload/demo.rs
 rand_chacha         <- replay/ demo/ workload/demo.rs
 rand_distr          <- demo/
 reqwest             <- staging/
-rustix              <- clock.rs replay/stream.rs cli/
+rustix              <- clock.rs replay/stream.rs store/host_lock.rs cli/
 rustls_native_certs <- tls.rs
 serde               <- anywhere
 serde_json          <- workload/ run/ report/ cli/
@@ -77,7 +77,7 @@ x509_parser         <- staging/certificate.rs
 zstd                <- workload/
 std::env            <- cli/
 std::fs             <- store/ workload/file.rs workload/write.rs workload/redact/pseudonym.rs \
-                       replay/health.rs staging/ports.rs cli/
+                       replay/health staging/ports.rs cli/
 std::net            <- workload/target.rs staging/ replay/ demo/ cli/";
 
 /// Words that may not stand in any source, and what to write instead.

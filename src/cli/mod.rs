@@ -4,6 +4,7 @@
 mod compare;
 mod demo;
 mod exit;
+mod host;
 mod import;
 mod input;
 mod inspect;

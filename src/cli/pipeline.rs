@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use super::{
     StdoutFormat,
     exit::{self, Failure},
-    input, labels,
+    host, input, labels,
     progress::Progress,
     ready::{self, Asked},
     say,
@@ -195,6 +195,7 @@ impl Pipeline {
         let layout = prepared.plan.layout;
         let mut progress = Progress::new(layout.total_ns(), layout.rounds);
         let mut totals = Totals::default();
+        let (lock, shared) = host::occupy();
         let ended = conduct(experiment, log, |news| {
             if let News::Slot(slot) = news
                 && slot.round > 0
@@ -204,7 +205,9 @@ impl Pipeline {
             }
             progress.tell(&news);
         });
-        let ended = ended.await.map_err(Failure::engine)?;
+        let mut ended = ended.await.map_err(Failure::engine)?;
+        drop(lock);
+        ended.warnings.extend(shared);
         progress.finish();
         self.conclude(prepared, ended, &totals, (started_at, notes))
     }

@@ -14,6 +14,7 @@ use clap::Args;
 use super::{
     StdoutFormat,
     exit::{self, Failure},
+    host,
     input::{self, Safety, Source, headers},
     labels,
     progress::Progress,
@@ -23,7 +24,8 @@ use super::{
 };
 use crate::{
     clock::wall_ns,
-    experiment::{Experiment, News, conduct},
+    compare::Checkup,
+    experiment::{Ended, Experiment, News, conduct},
     replay::{Layout, Load, mean_rate},
     report::{RunReport, Totals},
     run::{RunHeader, Side},
@@ -169,21 +171,47 @@ impl RunArgs {
         let log = RunLog::create(&self.output, &header).map_err(Failure::storage)?;
         let mut progress = Progress::new(load.layout.total_ns(), load.layout.rounds);
         let mut totals = Totals::default();
+        let mut checkup = Checkup::new(load.arrivals.clients().is_none());
         let experiment = Experiment {
             load,
             judgement: None,
         };
+        let (lock, shared) = host::occupy();
         let ended = conduct(&experiment, log, |news| {
             if let News::Slot(slot) = news
                 && slot.round > 0
             {
                 totals.add(slot);
+                checkup.add(slot);
             }
             progress.tell(&news);
         });
-        let ended = ended.await.map_err(Failure::engine)?;
+        let mut ended = ended.await.map_err(Failure::engine)?;
+        drop(lock);
         progress.finish();
-        let load = &experiment.load;
+        ended.warnings.extend(shared);
+        let about = (target, started_at);
+        Ok(self.conclude(&experiment.load, about, ended, (&totals, &checkup)))
+    }
+
+    fn conclude(
+        &self,
+        load: &Load,
+        (target, started_at): (&Target, String),
+        ended: Ended,
+        (totals, checkup): (&Totals, &Checkup),
+    ) -> u8 {
+        let mut found = checkup.diagnosis();
+        if let Some(death) = ended.death {
+            let cause = format!("{}; repair it and measure again", death.sentence("target"));
+            found.causes.insert(0, cause);
+        }
+        let verdict = if found.causes.is_empty() {
+            exit::PASS
+        } else {
+            exit::INVALID
+        };
+        found.warnings.extend(ended.warnings);
         let report = RunReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,
@@ -193,7 +221,9 @@ impl RunArgs {
             rate: labels::rate(&load.workload, load.arrivals),
             seed: load.seed,
             complete: ended.footer.state == "complete",
-            warnings: ended.warnings,
+            causes: found.causes,
+            health: found.health,
+            warnings: found.warnings,
             totals: totals.figures(),
         };
         super::print(&match self.format {
@@ -204,11 +234,7 @@ impl RunArgs {
             Some(error) => say(&format!("proofload: {error}")),
             None => say(&format!("run: {}", self.output.display())),
         }
-        Ok(exit::of_run(
-            ended.interrupt,
-            ended.storage.is_none(),
-            exit::PASS,
-        ))
+        exit::of_run(ended.interrupt, ended.storage.is_none(), verdict)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use super::{Metric, Policy, proportion::Failures};
 use crate::{
     histogram::{Histogram, Read},
-    run::{Class, EndpointStats, Group, Side, Slot},
+    run::{Class, EndpointStats, Group, Side, Signs, Slot},
     units::count,
 };
 
@@ -57,34 +57,15 @@ impl Figures {
     }
 }
 
-/// How the generator did on one side of a round.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SideHealth {
-    /// The median send lag in nanoseconds.
-    pub lag_p50_ns: f64,
-    /// The 0.99 quantile of send lag in nanoseconds.
-    pub lag_p99_ns: f64,
-    /// CPU time of the busiest sending thread as a share of its core or quota.
-    pub cpu_share: f64,
-    /// CPU time that the hypervisor gave to others, as a share.
-    pub steal_share: f64,
-    /// The longest time a sending thread woke up too late, in nanoseconds.
-    pub stall_ns: u64,
-    /// By how much the wall clock was stepped, in nanoseconds.
-    pub wall_step_ns: u64,
-    /// Requests by class for which the generator is to blame.
-    pub ours: BTreeMap<Class, u64>,
-    /// Whether a noticeable part of the schedule was not sent for the in-flight cap.
-    pub at_cap: bool,
-}
-
 /// One side in one round.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SideEvidence {
     /// What each endpoint did.
     pub endpoints: BTreeMap<String, Figures>,
     /// How the generator did.
-    pub health: SideHealth,
+    pub health: Signs,
+    /// Whether a noticeable part of the schedule was not sent for the in-flight cap.
+    pub at_cap: bool,
 }
 
 impl SideEvidence {
@@ -179,34 +160,7 @@ impl<'a> Merged<'a> {
         };
         SideEvidence {
             endpoints: self.endpoints.iter().map(endpoint).collect(),
-            health: self.health(),
-        }
-    }
-
-    fn health(&self) -> SideHealth {
-        let mut lag = Histogram::default();
-        for slot in &self.slots {
-            lag.merge(&slot.health.lag);
-        }
-        let mut ours = BTreeMap::new();
-        for stats in self.endpoints.values() {
-            for (class, n) in stats.classes.iter().filter(|(class, _)| class.is_ours()) {
-                *ours.entry(*class).or_default() += n;
-            }
-        }
-        let health = || self.slots.iter().map(|slot| &slot.health);
-        let largest = |of: fn(&crate::run::Health) -> f64| health().map(of).fold(0.0, f64::max);
-        SideHealth {
-            lag_p50_ns: lag.quantile_ns(0.5).unwrap_or(0.0),
-            lag_p99_ns: lag.quantile_ns(0.99).unwrap_or(0.0),
-            cpu_share: largest(|health| health.cpu_share),
-            steal_share: largest(|health| health.steal_share),
-            stall_ns: health().map(|health| health.stall_ns).max().unwrap_or(0),
-            wall_step_ns: health()
-                .map(|health| health.wall_step_ns)
-                .max()
-                .unwrap_or(0),
-            ours,
+            health: Signs::of(self.slots.iter().copied()),
             at_cap: self.at_cap(),
         }
     }
@@ -364,7 +318,7 @@ mod tests {
         let both = [slot(Side::Baseline, 0, &[10; 60], &full), capped];
         assert_eq!(figures(&both, Side::Candidate).failures, 0);
         let round = RoundEvidence::from_slots(1, &both, &policy()).unwrap();
-        assert!(round.sides.iter().all(|side| side.health.at_cap));
+        assert!(round.sides.iter().all(|side| side.at_cap));
     }
 
     #[test]

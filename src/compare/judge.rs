@@ -14,8 +14,9 @@ use super::{
     planning::is_planned,
     sequence::{Decision, Family, Outcome},
     track::Track,
-    validity::{Validity, examine, most_rounds},
+    validity::{BASELINE_GONE, Validity, examine, most_rounds},
 };
+use crate::run::Side;
 
 /// PASS needs endpoints with a judged latency to carry this share of the requests.
 const COVERAGE: f64 = 0.8;
@@ -208,6 +209,37 @@ fn mark_unavailable(changes: &mut [Change]) {
         change.status = Status::Regressed;
         change.reason = Reason::Unavailable;
     }
+}
+
+/// What a judgement becomes when a side has died in the middle of the load, which its rounds need
+/// not show yet. `said` names the side and the instant.
+pub fn judge_death(
+    mut comparison: Comparison,
+    side: Side,
+    other_is_healthy: bool,
+    said: &str,
+) -> Comparison {
+    comparison.decided = true;
+    if side == Side::Candidate && other_is_healthy {
+        mark_unavailable(&mut comparison.changes);
+        comparison.changes.sort_by(worst_first);
+        comparison.verdict = Verdict::Regressed;
+        comparison.causes.clear();
+    } else {
+        comparison.verdict = Verdict::Invalid;
+        // The instant says more than the rounds did.
+        comparison
+            .causes
+            .retain(|cause| !cause.starts_with(BASELINE_GONE));
+        let cause = if other_is_healthy {
+            format!("{said}; repair it and measure again")
+        } else {
+            let other = side.other().name();
+            format!("{said}, and the {other} was not healthy either; repair both")
+        };
+        comparison.causes.insert(0, cause);
+    }
+    comparison
 }
 
 /// The share of the planned requests that belongs to endpoints whose median was judged.

@@ -4,10 +4,12 @@
 //! The method is `docs/method.md`; formulas are cited beside the code. The way through:
 //! `evidence` reads slots, `validity` drops rounds, `track` makes a series of each metric,
 //! `paired` and `proportion` test it, `sequence` goes through the looks that `spending` pays
-//! for and the `family` shares, `judge` gives the verdict.
+//! for and the `family` shares, `judge` gives the verdict. `checkup` says whether a run of one side
+//! can be trusted.
 
 mod causes;
 mod change;
+mod checkup;
 mod comparison;
 pub mod detectable;
 pub mod distribution;
@@ -24,9 +26,10 @@ pub mod spending;
 mod track;
 mod validity;
 
+pub use checkup::{Checkup, Diagnosis};
 pub use comparison::{Change, Comparison, Interval, Reason, RoundsUsed, Status, Verdict, Warning};
 pub use evidence::RoundEvidence;
-pub use judge::judge;
+pub use judge::{judge, judge_death};
 pub use metric::Metric;
 pub use planning::{can_show_errors, clean_requests_needed, is_judgeable, minimum_requests};
 pub use policy::{Design, Margin, MarginRule, Margins, Policy, PolicyError, PolicyProblem};

@@ -9,81 +9,25 @@ use super::{
     evidence::{SideEvidence, endpoints, share},
 };
 use crate::{
-    run::{Class, Side},
+    run::{Flaw, Side, Yardstick, is_spoilt},
     units::count,
 };
 
-const LAG_NS: f64 = 1e6;
-const LAG_SHARE_OF_P50: f64 = 0.05;
-const CPU_SHARE: f64 = 0.8;
-const STALL_NS: u64 = 250_000_000;
-/// More than slewing does in the longest slot.
-const CLOCK_STEP_NS: u64 = 50_000_000;
-const STEAL_SHARE: f64 = 0.05;
-/// INVALID when more than one round in so many was dropped.
-const DROPPED_ONE_IN: u32 = 5;
+/// How the cause of a baseline that is gone begins.
+pub(super) const BASELINE_GONE: &str = "the baseline stopped answering";
 /// A side that answers less than this share of at least so many requests is gone.
 const GONE_SHARE: f64 = 0.99;
 const GONE_REQUESTS: u64 = 20;
 const HEALTHY_SHARE: f64 = 0.1;
 
-/// Why a round is dropped, in the order of precedence. The codes are a contract of reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Drop {
-    SendLag,
-    LagDiffers,
-    NotSentLate,
-    LocalPorts,
-    LocalFds,
-    LocalOther,
-    Cpu,
-    Stall,
-    ClockStep,
-    Steal,
-}
-
-impl Drop {
-    const ALL: [(Self, &'static str); 10] = [
-        (Self::SendLag, "send_lag"),
-        (Self::LagDiffers, "lag_differs"),
-        (Self::NotSentLate, "not_sent_late"),
-        (Self::LocalPorts, "local_ports"),
-        (Self::LocalFds, "local_fds"),
-        (Self::LocalOther, "local_other"),
-        (Self::Cpu, "cpu"),
-        (Self::Stall, "stall"),
-        (Self::ClockStep, "clock_step"),
-        (Self::Steal, "steal"),
-    ];
-
-    /// Which sides' slots show it, the baseline first.
-    fn shown_by(self, round: &RoundEvidence, design: &Design, policy: &Policy) -> [bool; 2] {
-        let each = |shows: &dyn Fn(&SideEvidence) -> bool| {
-            [shows(&round.sides[0]), shows(&round.sides[1])]
-        };
-        let ours = |class| each(&|side| side.health.ours.get(&class).is_some_and(|n| *n > 0));
-        match self {
-            Self::SendLag => {
-                let limit = LAG_NS.max(LAG_SHARE_OF_P50 * fastest_p50(round));
-                each(&|side| side.health.lag_p99_ns > limit)
-            }
-            Self::LagDiffers => {
-                let limit = smallest_effect_ns(round, policy) / 2.0;
-                let [a, b] = [&round.sides[0], &round.sides[1]].map(|s| s.health.lag_p50_ns);
-                [a - b > limit, b - a > limit]
-            }
-            Self::NotSentLate => ours(Class::NotSentLate),
-            Self::LocalPorts => ours(Class::LocalPorts),
-            Self::LocalFds => ours(Class::LocalFds),
-            Self::LocalOther => ours(Class::LocalOther),
-            Self::Cpu => each(&|side| side.health.cpu_share > CPU_SHARE),
-            Self::Stall => each(&|side| side.health.stall_ns > STALL_NS),
-            Self::ClockStep => each(&|side| side.health.wall_step_ns > CLOCK_STEP_NS),
-            // In a simultaneous window both sides suffer alike: a warning, further down.
-            Self::Steal => {
-                each(&|side| !design.simultaneous && side.health.steal_share > STEAL_SHARE)
-            }
-        }
+/// What the generator of a round is held against.
+fn yardstick(round: &RoundEvidence, design: &Design, policy: &Policy) -> Yardstick {
+    Yardstick {
+        fastest_p50_ns: fastest_p50(round),
+        lag_difference_ns: smallest_effect_ns(round, policy) / 2.0,
+        // A comparison always follows its schedule.
+        open_loop: true,
+        simultaneous: design.simultaneous,
     }
 }
 
@@ -152,8 +96,8 @@ pub(super) fn examine<'a>(
     validity.rounds.measured = u32::try_from(measured.len()).unwrap_or(u32::MAX);
     sift(design, policy, &measured, &mut validity);
     if is_gone(&measured, Side::Baseline) {
-        let cause = "the baseline stopped answering; repair it and measure again";
-        validity.causes.push(cause.to_owned());
+        let cause = format!("{BASELINE_GONE}; repair it and measure again");
+        validity.causes.push(cause);
         validity.is_hopeless = true;
     }
     check_drops(design, &mut validity);
@@ -198,27 +142,32 @@ fn sift<'a>(
     validity: &mut Validity<'a>,
 ) {
     let flag = |round: &&RoundEvidence| {
-        let mut code = None;
+        let by = yardstick(round, design, policy);
+        let [a, b] = [&round.sides[0].health, &round.sides[1].health];
+        let mut first = None;
         let mut sides = [false; 2];
-        for (drop, name) in Drop::ALL {
-            let shown = drop.shown_by(round, design, policy);
+        for flaw in Flaw::ALL {
+            let shown = [
+                flaw.is_shown(a, Some(b), &by),
+                flaw.is_shown(b, Some(a), &by),
+            ];
             if shown != [false; 2] {
-                code = code.or(Some(name));
+                first = first.or(Some(flaw));
                 sides = [sides[0] || shown[0], sides[1] || shown[1]];
             }
         }
-        (code, sides)
+        (first, sides)
     };
     let flags: Vec<_> = measured.iter().map(flag).collect();
     let only = |wanted: [bool; 2]| flags.iter().filter(|(_, sides)| *sides == wanted).count();
     let (baseline, candidate) = (only([true, false]), only([false, true]));
     let is_linked = at_least_by_chance(candidate, baseline + candidate) < 0.05;
-    for (round, (code, sides)) in measured.iter().zip(&flags) {
-        match code {
+    for (round, (flaw, sides)) in measured.iter().zip(&flags) {
+        match flaw {
             Some(_) if is_linked && *sides == [false, true] => validity.valid.push(round),
-            Some(code) => {
+            Some(named) => {
                 let dropped = &mut validity.rounds.dropped;
-                *dropped.entry((*code).to_owned()).or_default() += 1;
+                *dropped.entry(named.code().to_owned()).or_default() += 1;
             }
             None => validity.valid.push(round),
         }
@@ -252,7 +201,6 @@ fn check_drops(design: &Design, validity: &mut Validity) {
     } = validity.rounds;
     let dropped: u32 = validity.rounds.dropped.values().sum();
     let first_look = design.looks.first().copied().unwrap_or(design.rounds_max);
-    let too_many = |of: u32| dropped.saturating_mul(DROPPED_ONE_IN) > of;
     let reasons: Vec<String> = validity
         .rounds
         .dropped
@@ -260,10 +208,11 @@ fn check_drops(design: &Design, validity: &mut Validity) {
         .map(|(code, n)| format!("{code} {n}"))
         .collect();
     let reasons = reasons.join(", ");
-    if too_many(measured) {
+    let advice = Flaw::leading(&validity.rounds.dropped).map_or("", Flaw::advice);
+    if is_spoilt(dropped, measured) {
         validity.causes.push(format!(
-            "{dropped} of {measured} rounds were dropped ({reasons}); use a quieter machine or a \
-             lower rate"
+            "{dropped} of {measured} rounds were dropped for the generator's own state \
+             ({reasons}): {advice}"
         ));
     } else if dropped > 0 && measured >= design.rounds_max && valid < first_look {
         validity.causes.push(format!(
@@ -271,16 +220,20 @@ fn check_drops(design: &Design, validity: &mut Validity) {
         ));
     }
     let most = most_rounds(design);
-    validity.is_hopeless |= too_many(most) || most.saturating_sub(dropped) < first_look;
+    validity.is_hopeless |= is_spoilt(dropped, most) || most.saturating_sub(dropped) < first_look;
 }
 
 /// Whether both sides were offered the same load, and how much the machine took from it.
 fn check_load(validity: &mut Validity, rounds: &[RoundEvidence]) {
     let valid = &validity.valid;
     let those = |shows: fn(&RoundEvidence) -> bool| valid.iter().filter(|r| shows(r)).count();
-    let at_cap = those(|round| round.sides.iter().all(|side| side.health.at_cap));
-    let steals = |side: &SideEvidence| side.health.steal_share > STEAL_SHARE;
-    let disturbed = valid.iter().filter(|r| r.sides.iter().any(steals)).count();
+    let at_cap = those(|round| round.sides.iter().all(|side| side.at_cap));
+    let any = |shows: fn(&SideEvidence) -> bool| {
+        let rounds = valid.iter().filter(|round| round.sides.iter().any(shows));
+        rounds.count()
+    };
+    let disturbed = any(|side| side.health.is_robbed());
+    let pressed = any(|side| side.health.is_pressed());
     let sum = |side: Side, endpoint: &str| -> u64 {
         let figures = valid
             .iter()
@@ -311,6 +264,13 @@ fn check_load(validity: &mut Validity, rounds: &[RoundEvidence]) {
              both sides suffered alike, but the figures are noisier"
         );
         validity.warn("steal", text);
+    }
+    if pressed > 0 {
+        let text = format!(
+            "programs waited for a CPU of the generator's machine for most of the time in \
+             {pressed} rounds; what is measured there is slowed down too"
+        );
+        validity.warn("cpu_pressure", text);
     }
 }
 

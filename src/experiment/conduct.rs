@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::death::{Counts, Death, Watch};
 use crate::{
     clock::Clock,
-    compare::{Boundaries, Comparison, Design, Policy, RoundEvidence, Warning, judge},
+    compare::{Boundaries, Comparison, Design, Policy, RoundEvidence, Warning, judge, judge_death},
     replay::{EngineError, Gauge, Load, Running, start},
-    run::{RunFooter, Slot},
+    run::{RunFooter, Side, Slot},
     store::{RunLog, StoreError},
 };
 
@@ -55,6 +56,15 @@ pub enum Interrupt {
     Term,
 }
 
+impl Interrupt {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Int => "SIGINT",
+            Self::Term => "SIGTERM",
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -64,13 +74,15 @@ pub struct Ended {
     pub footer: RunFooter,
     /// The signal that ended it early.
     pub interrupt: Option<Interrupt>,
+    /// The side that died under the load and so ended it.
+    pub death: Option<Death>,
     /// What could not be stored; the load was stopped then.
     pub storage: Option<StoreError>,
     /// What the engine saw that belongs to no request.
     pub warnings: Vec<Warning>,
 }
 
-/// Runs an experiment to its end: decided, budget spent, interrupted, or out of disk.
+/// Runs an experiment to its end: decided, budget spent, interrupted, a side dead, or out of disk.
 ///
 /// # Errors
 /// When the engine itself cannot go on; never for what a target did.
@@ -87,7 +99,8 @@ pub async fn conduct(
         failed: None,
     };
     let mut rounds = Rounds::new(experiment);
-    let mut interrupt = None;
+    let mut watch = Watch::default();
+    let (mut interrupt, mut death, mut failing) = (None, None, None);
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -101,42 +114,66 @@ pub async fn conduct(
                         news(News::Judged(comparison));
                         if comparison.decided {
                             running.stop.gently();
+                            failing = watch.failing();
                         }
                     }
             }
-            _ = tick.tick() => news(News::Tick(&running.gauge)),
+            _ = tick.tick() => {
+                news(News::Tick(&running.gauge));
+                // What fails after our own stop says nothing.
+                if !running.stop.is_set() {
+                    death = watch.look(clock.now_ns(), counts(&running.gauge));
+                    if death.is_some() {
+                        running.stop.gently();
+                    }
+                }
+            }
             signal = signals.next() => {
                 if interrupt.is_some() { running.stop.at_once() } else { running.stop.gently() }
                 interrupt = interrupt.or(Some(signal));
             }
         }
     }
-    let warnings = stray_warnings(&running.gauge);
+    let mut warnings = stray_warnings(&running.gauge);
     running.finish()?;
-    let decided = rounds
-        .comparison
-        .as_ref()
-        .is_some_and(|comparison| comparison.decided);
-    let (state, reason) = match (interrupt, &keeper.failed) {
-        (Some(Interrupt::Int), _) => ("partial", "interrupted by SIGINT"),
-        (Some(Interrupt::Term), _) => ("partial", "interrupted by SIGTERM"),
-        (None, Some(_)) => ("partial", "the run file could not be written"),
-        (None, None) if decided => ("complete", "decided"),
-        (None, None) => ("complete", "the schedule was carried out"),
+    let dead = death.or(failing);
+    let dead = dead.map(|it| it.sentence(rounds.name(it.side)));
+    let (state, reason) = match (interrupt, &keeper.failed, &dead) {
+        (Some(interrupt), ..) => ("partial", format!("interrupted by {}", interrupt.name())),
+        (None, Some(_), _) => ("partial", "the run file could not be written".to_owned()),
+        (None, None, Some(dead)) => ("partial", format!("target_died: {dead}")),
+        (None, None, None) => ("complete", rounds.reason().to_owned()),
     };
     let footer = RunFooter {
         state: state.to_owned(),
-        reason: reason.to_owned(),
+        reason,
         elapsed_ns: clock.now_ns(),
     };
     keeper.finish(&footer);
-    let comparison = rounds.finish();
+    let comparison = rounds.finish(death);
+    warnings.extend(dead.map(death_warning));
     Ok(Ended {
         comparison,
         footer,
         interrupt,
+        death,
         storage: keeper.failed,
         warnings,
+    })
+}
+
+fn death_warning(sentence: String) -> Warning {
+    Warning {
+        code: "target_died".to_owned(),
+        text: sentence + "; the load was ended then",
+    }
+}
+
+/// What has ended so far on each side.
+fn counts(gauge: &Gauge) -> [Counts; 2] {
+    Side::BOTH.map(|side| Counts {
+        ended: gauge.ended[side.index()].load(Ordering::Relaxed),
+        unanswered: gauge.unanswered[side.index()].load(Ordering::Relaxed),
     })
 }
 
@@ -213,8 +250,7 @@ impl<'a> Rounds<'a> {
             return false;
         };
         // Nothing is judged after the decision: the stop has cut short what comes then.
-        let decided = self.comparison.as_ref().is_some_and(|it| it.decided);
-        if slot.round == 0 || decided {
+        if slot.round == 0 || self.is_decided() {
             return false;
         }
         let round = slot.round;
@@ -240,10 +276,36 @@ impl<'a> Rounds<'a> {
         judged
     }
 
+    /// Why a run that nothing cut short is over.
+    fn reason(&self) -> &'static str {
+        if self.is_decided() {
+            "decided"
+        } else {
+            "the schedule was carried out"
+        }
+    }
+
+    fn is_decided(&self) -> bool {
+        let last = self.comparison.as_ref();
+        last.is_some_and(|comparison| comparison.decided)
+    }
+
+    /// What a side is called: a run of one side has no candidate.
+    fn name(&self, side: Side) -> &'static str {
+        self.judgement.map_or("target", |_| side.name())
+    }
+
     /// The last comparison, made from nothing if no round was complete.
-    fn finish(self) -> Option<Comparison> {
+    fn finish(self, death: Option<Death>) -> Option<Comparison> {
         let judgement = self.judgement?;
-        Some(self.comparison.unwrap_or_else(|| judgement.judge(&[])))
+        let last = self.comparison.unwrap_or_else(|| judgement.judge(&[]));
+        Some(match death {
+            Some(death) => {
+                let said = death.sentence(death.side.name());
+                judge_death(last, death.side, death.other_is_healthy, &said)
+            }
+            None => last,
+        })
     }
 }
 

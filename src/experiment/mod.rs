@@ -2,7 +2,9 @@
 //! round whether enough is known, and stops then.
 
 mod conduct;
+mod death;
 mod plan;
 
 pub use conduct::{Ended, Experiment, Interrupt, Judgement, News, conduct};
+pub use death::Death;
 pub use plan::{Budget, Plan, PlanError, plan};

@@ -226,12 +226,7 @@ pub(super) fn merge(into: &mut Part, other: Part) {
         into.endpoints.entry(endpoint).or_default().merge(&stats);
     }
     into.connections.merge(&other.connections);
-    let lag: &mut Histogram = &mut into.health.lag;
-    lag.merge(&other.health.lag);
-    into.health.cpu_share = into.health.cpu_share.max(other.health.cpu_share);
-    into.health.steal_share = into.health.steal_share.max(other.health.steal_share);
-    into.health.stall_ns = into.health.stall_ns.max(other.health.stall_ns);
-    into.health.wall_step_ns = into.health.wall_step_ns.max(other.health.wall_step_ns);
+    into.health.merge(&other.health);
 }
 
 #[cfg(test)]

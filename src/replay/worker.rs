@@ -134,6 +134,10 @@ pub struct Gauge {
     pub in_flight: AtomicU64,
     /// Connections that broke the protocol while idle.
     pub stray: AtomicU64,
+    /// Requests that were sent and have ended, by side, the baseline first.
+    pub ended: [AtomicU64; 2],
+    /// Those of them to which the target gave no sign of life.
+    pub unanswered: [AtomicU64; 2],
 }
 
 /// What a thread adds to the gauge from time to time.
@@ -142,6 +146,8 @@ struct Counted {
     sent: u64,
     failed: u64,
     in_flight: u64,
+    ended: [u64; 2],
+    unanswered: [u64; 2],
 }
 
 /// What a worker is given.
@@ -464,6 +470,9 @@ impl Worker {
             let done_ns = self.pool.cx.now_ns;
             let group = ended.class.group();
             self.counted.failed += u64::from(group != Group::Ok);
+            let side = ended.exchange.side;
+            self.counted.ended[side] += 1;
+            self.counted.unanswered[side] += u64::from(ended.class.is_unanswered());
             if group == Group::TransportError && self.task.clients.is_some() {
                 self.paused_until_ns = done_ns + PAUSE_NS;
             }
@@ -516,6 +525,10 @@ impl Worker {
         gauge.sent.fetch_add(counted.sent, Ordering::Relaxed);
         gauge.failed.fetch_add(counted.failed, Ordering::Relaxed);
         gauge.stray.fetch_add(strays, Ordering::Relaxed);
+        for side in [0, 1] {
+            gauge.ended[side].fetch_add(counted.ended[side], Ordering::Relaxed);
+            gauge.unanswered[side].fetch_add(counted.unanswered[side], Ordering::Relaxed);
+        }
         // Several threads share the gauge: each adds what has changed on its own.
         let change = in_flight.wrapping_sub(counted.in_flight);
         gauge.in_flight.fetch_add(change, Ordering::Relaxed);

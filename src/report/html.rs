@@ -86,6 +86,7 @@ struct Generator {
     slots: u32,
     lag: [String; 3],
     cpu: String,
+    throttled: String,
     steal: String,
     stall: String,
 }
@@ -246,6 +247,7 @@ fn generator(side: &super::SideHealth) -> Generator {
         slots: side.slots,
         lag: [lag.p50, lag.p99, lag.max].map(words::time_cell),
         cpu: words::share(side.cpu_share),
+        throttled: words::share(side.throttled_share),
         steal: words::share(side.steal_share),
         stall: words::time_cell(Some(side.stall_ns)),
     }

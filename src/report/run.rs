@@ -34,6 +34,10 @@ pub struct RunReport {
     pub seed: u64,
     /// Whether the whole schedule was carried out.
     pub complete: bool,
+    /// Why the figures cannot be trusted; empty when they can.
+    pub causes: Vec<String>,
+    /// Slots by what disturbed the generator in them.
+    pub health: BTreeMap<String, u32>,
     /// What the reader should know besides.
     pub warnings: Vec<Warning>,
     /// What was measured; slots of one side only.
@@ -46,6 +50,8 @@ struct Document<'a> {
     #[serde(flatten)]
     counts: Counts,
     complete: bool,
+    causes: &'a [String],
+    health: &'a BTreeMap<String, u32>,
     classes: BTreeMap<&'a str, u64>,
     version: &'a str,
     started_at: &'a str,
@@ -95,6 +101,8 @@ impl RunReport {
             schema: RUN_SCHEMA,
             counts: self.counts(),
             complete: self.complete,
+            causes: &self.causes,
+            health: &self.health,
             classes: self.classes(),
             version: &self.version,
             started_at: &self.started_at,
@@ -124,6 +132,9 @@ impl RunReport {
             words::elapsed(self.elapsed_ns)
         );
         text.push_str(&wrap(&load, "target ", "  "));
+        for cause in &self.causes {
+            text.push_str(&wrap(&printable(cause), "INVALID: ", "  "));
+        }
         if !self.complete {
             text.push_str("The schedule was not carried out to its end.\n");
         }
@@ -181,11 +192,12 @@ impl RunReport {
         let mut text = String::new();
         for side in &self.totals.generator {
             let said = format!(
-                "p50 {}, p99 {}, max {}; busiest sending thread {} of its core.",
+                "p50 {}, p99 {}, max {}; busiest sending thread {} of its core or quota{}.",
                 words::time_cell(side.send_lag_ns.p50),
                 words::time_cell(side.send_lag_ns.p99),
                 words::time_cell(side.send_lag_ns.max),
-                words::share(side.cpu_share)
+                words::share(side.cpu_share),
+                throttled(side.throttled_share)
             );
             text.push_str(&wrap(&said, "Send lag: ", "  "));
         }
@@ -217,6 +229,15 @@ impl<'a> Entry<'a> {
             response_ns: total.response_ns,
             service_ns: total.service_ns,
         }
+    }
+}
+
+/// The worst throttling, where there was any.
+fn throttled(share: f64) -> String {
+    if share > 0.0 {
+        format!("; kept from running {} of the time", words::share(share))
+    } else {
+        String::new()
     }
 }
 
@@ -254,6 +275,21 @@ mod tests {
         assert!(text.lines().all(|line| columns(line) <= 100), "{text}");
         insta::assert_snapshot!("run_text", text);
         insta::assert_snapshot!("run_json", report.json());
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_trusted_says_so_and_shows_its_figures() {
+        let mut report = sample::run();
+        report.causes = vec!["3 of 10 slots were disturbed\u{1b}[2J".to_owned()];
+        let text = report.text(Style::default());
+        assert!(text.contains("INVALID: 3 of 10 slots"), "{text}");
+        assert!(
+            text.contains("GET /cart") && !text.contains('\u{1b}'),
+            "{text}"
+        );
+        let value: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
+        assert_eq!(value["causes"].as_array().unwrap().len(), 1);
+        assert_eq!(value["health"]["send_lag"], 1);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(super) fn run() -> RunReport {
         rate: subject.rate,
         seed: subject.seed,
         complete: true,
+        causes: Vec::new(),
+        health: BTreeMap::from([("send_lag".to_owned(), 1)]),
         warnings: comparison().warnings,
         totals: Figures {
             endpoints: vec![
@@ -259,7 +261,9 @@ fn health(side: Side) -> SideHealth {
             max: Some(412_000),
         },
         cpu_share: 0.25,
+        throttled_share: 0.0,
         steal_share: 0.0625,
+        pressure_share: 0.125,
         stall_ns: 412_000,
         wall_step_ns: 0,
     }

@@ -23,11 +23,7 @@ impl Totals {
         }
         let (slots, health) = self.sides.entry(slot.side).or_default();
         *slots += 1;
-        health.lag.merge(&slot.health.lag);
-        health.cpu_share = health.cpu_share.max(slot.health.cpu_share);
-        health.steal_share = health.steal_share.max(slot.health.steal_share);
-        health.stall_ns = health.stall_ns.max(slot.health.stall_ns);
-        health.wall_step_ns = health.wall_step_ns.max(slot.health.wall_step_ns);
+        health.merge(&slot.health);
     }
 
     /// What was added so far, by endpoint and side in a fixed order.
@@ -186,10 +182,17 @@ pub struct SideHealth {
     pub slots: u32,
     /// Send lags: sent − intended.
     pub send_lag_ns: Quantiles,
-    /// CPU time of the busiest sending thread as a share of the slot, 0 to 1.
+    /// CPU time of the busiest sending thread as a share of the slot, or of all threads as a
+    /// share of the CPU quota where that is more.
     pub cpu_share: f64,
+    /// Time in which a CPU quota kept it from running, 0 to 1.
+    #[serde(default)]
+    pub throttled_share: f64,
     /// CPU time that the hypervisor gave to others, 0 to 1.
     pub steal_share: f64,
+    /// Time in which anything on its machine waited for a CPU, 0 to 1.
+    #[serde(default)]
+    pub pressure_share: f64,
     /// The longest time a sending thread woke up too late.
     pub stall_ns: u64,
     /// The largest step of the wall clock against the monotonic clock.
@@ -203,7 +206,9 @@ impl SideHealth {
             slots,
             send_lag_ns: Quantiles::of(&health.lag),
             cpu_share: health.cpu_share,
+            throttled_share: health.throttled_share,
             steal_share: health.steal_share,
+            pressure_share: health.pressure_share,
             stall_ns: health.stall_ns,
             wall_step_ns: health.wall_step_ns,
         }

@@ -1,7 +1,8 @@
-//! What was measured: outcomes, per-endpoint statistics, slots, and the run file format.
-//! Plain data; nothing here sends, judges or touches a disk.
+//! What was measured: outcomes, per-endpoint statistics, slots, the generator's health, and the
+//! run file format. Plain data; nothing here sends, judges a target or touches a disk.
 
 mod file;
+mod health;
 mod outcome;
 mod slot;
 mod stats;
@@ -10,6 +11,7 @@ pub use file::{
     Run, RunFileError, RunFooter, RunHeader, TargetRecord, VERSION, WorkloadRecord, footer_line,
     header_line, slot_line,
 };
+pub use health::{Flaw, Health, Signs, Yardstick, is_spoilt};
 pub use outcome::{Class, Group};
-pub use slot::{Health, Side, Slot};
+pub use slot::{Side, Slot};
 pub use stats::{ConnectionStats, EndpointStats};

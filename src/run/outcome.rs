@@ -120,6 +120,44 @@ impl Class {
         )
     }
 
+    /// Whether the target gave no sign of life: nobody there, or nothing said.
+    pub fn is_unanswered(self) -> bool {
+        match self {
+            Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::ConnectUnreachable
+            | Self::ConnectReset
+            | Self::TlsHandshake
+            | Self::TlsExpired
+            | Self::TlsName
+            | Self::TlsUntrusted
+            | Self::WriteReset
+            | Self::ClosedBeforeResponse
+            | Self::ClosedReused
+            | Self::HeaderTimeout
+            | Self::TotalTimeout => true,
+            Self::Ok
+            | Self::Http4xx
+            | Self::Http5xx
+            | Self::Throttled
+            | Self::UnexpectedStatus
+            | Self::BodyIdleTimeout
+            | Self::TruncatedBody
+            | Self::MalformedHttp
+            | Self::HeadersTooLarge
+            | Self::BodyTooLarge
+            | Self::Aborted
+            | Self::LocalPorts
+            | Self::LocalFds
+            | Self::LocalOther
+            | Self::NotSentCap
+            | Self::NotSentLate
+            | Self::H2Goaway
+            | Self::H2StreamReset
+            | Self::H2Protocol => false,
+        }
+    }
+
     /// The class of a complete answer.
     pub fn of_status(status: u16, expected: Option<u16>, retry_after: bool) -> Self {
         if expected == Some(status) || (expected.is_none() && status < 400) {

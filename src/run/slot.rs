@@ -1,11 +1,10 @@
-//! A slot: one side under load for a few seconds, with the generator's own health.
+//! A slot: one side under load for a few seconds.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionStats, EndpointStats};
-use crate::histogram::Histogram;
+use super::{ConnectionStats, EndpointStats, Health};
 
 /// Which of the two deployments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,24 +42,6 @@ impl Side {
     }
 }
 
-/// How the generator itself did during a slot.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Health {
-    /// Send lags: sent − intended, of every request that was sent.
-    pub lag: Histogram,
-    /// CPU time of the busiest sending thread as a share of the slot's wall time (or of its
-    /// CPU quota), 0 to 1.
-    #[serde(rename = "cpu_share_ppm", with = "ppm")]
-    pub cpu_share: f64,
-    /// CPU time that the hypervisor gave to others, as a share of all cores, 0 to 1.
-    #[serde(rename = "steal_share_ppm", with = "ppm")]
-    pub steal_share: f64,
-    /// The longest time a sending thread woke up too late, in nanoseconds.
-    pub stall_ns: u64,
-    /// By how much the wall clock was stepped against the monotonic clock, in nanoseconds.
-    pub wall_step_ns: u64,
-}
-
 /// One side under load for a few seconds. Slots are never merged before the statistics.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Slot {
@@ -93,24 +74,5 @@ impl Slot {
             total.merge(stats);
         }
         total
-    }
-}
-
-/// Shares as whole millionths: files hold no floats.
-mod ppm {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::units::{count, from_seconds};
-
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde passes a reference"
-    )]
-    pub(super) fn serialize<S: Serializer>(share: &f64, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u64(from_seconds(share / 1e3))
-    }
-
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<f64, D::Error> {
-        Ok(count(u64::deserialize(from)?) / 1e6)
     }
 }

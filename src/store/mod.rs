@@ -1,12 +1,15 @@
-//! Everything on disk: atomic writes, the run file as it grows, the output directory.
+//! Everything on disk: atomic writes, the run file as it grows, the output directory, and the lock
+//! of a host under load.
 //!
 //! Per file: a temporary name in the same directory, write, sync, rename, sync the directory.
 //! After a failed sync the same file is never trusted again.
 
 mod atomic;
+mod host_lock;
 mod out_dir;
 mod run_log;
 
 pub use atomic::{Readers, StoreError, write_atomic, write_with};
+pub use host_lock::HostLock;
 pub use out_dir::OutDir;
 pub use run_log::RunLog;

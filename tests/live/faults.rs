@@ -400,10 +400,12 @@ fn a_workload_that_breaks_after_it_was_checked_ends_the_run_with_its_name() {
     let server = Setup::default().route("/", Fault::Status(200)).start();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("w.jsonl");
-    let line = r#"{"offset_ns":0,"method":"GET","path":"/"}"#;
-    std::fs::write(&path, format!("{{\"proofload_workload\":1}}\n{line}\n")).unwrap();
+    let line = "{\"offset_ns\":0,\"method\":\"GET\",\"path\":\"/\"}\n";
+    let head = "{\"proofload_workload\":1}\n";
+    // Too many to be read before the run begins.
+    std::fs::write(&path, format!("{head}{}", line.repeat(20_001))).unwrap();
     let workload = Workload::open(&path).unwrap();
-    std::fs::write(&path, "{\"proofload_workload\":1}\nnonsense\n").unwrap();
+    std::fs::write(&path, format!("{head}{line}nonsense\n")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

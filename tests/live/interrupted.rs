@@ -10,6 +10,7 @@ use proofload::{
 };
 
 use crate::{
+    binary::Done,
     engine::quiet,
     faultd::{Fault, Faultd, MS, Setup},
     runs::{run, stored},
@@ -99,7 +100,14 @@ fn a_stopped_generator_says_that_it_was_late_and_blames_nobody() {
     // The pause is the fault that is planted, not a wait for anything.
     std::thread::sleep(std::time::Duration::from_millis(700));
     started.signal("CONT");
-    let done = started.wait().expect(0);
+    // Two or three of eight slots are too many.
+    let done = started.wait().expect(12);
+    let sums: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert!(sums["health"]["stall"].as_u64() >= Some(1), "{sums}");
+    assert!(
+        sums["causes"][0].as_str().unwrap().contains("stall"),
+        "{sums}"
+    );
     let run = stored(&done);
     let touched: Vec<_> = run
         .slots
@@ -134,4 +142,44 @@ fn a_stopped_generator_says_that_it_was_late_and_blames_nobody() {
     assert!(lag_max > 150 * MS, "{lag_max}");
     let slowest = total.service.quantile_ns(0.9).unwrap();
     assert!(slowest < proofload::units::count(150 * MS), "{slowest}");
+}
+
+/// What a run has to say of a target that died after the server had seen so many requests.
+fn died(done: &Done, answered: u64) {
+    let run = stored(done);
+    let footer = run.footer.unwrap();
+    let said = "target_died: the target stopped answering ";
+    assert_eq!(footer.state, "partial");
+    let rest = footer.reason.strip_prefix(said);
+    let rest = rest.unwrap_or_else(|| panic!("{}", footer.reason));
+    let at_s: f64 = rest.split(' ').next().unwrap().parse().unwrap();
+    // At 100/s, the preflight left out.
+    let wanted_s = proofload::units::count(answered - 1) / 100.0;
+    assert!((at_s - wanted_s).abs() < 0.5, "{at_s} s, {wanted_s} s");
+    let sums: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert!(
+        sums["causes"][0]
+            .as_str()
+            .unwrap()
+            .contains("stopped answering")
+    );
+    assert_eq!(sums["complete"], false);
+    assert!(sums["ok"].as_u64().unwrap() + 5 >= answered, "{sums}");
+    assert!(run.slots.len() > 5 && run.slots[..5].iter().all(|slot| slot.complete));
+}
+
+#[test]
+fn a_target_that_dies_ends_the_run_and_its_time_of_death_is_named() {
+    let _quiet = quiet();
+    let mut server = Some(Faultd::always(Fault::Delay(20 * MS)));
+    let up = server.as_ref().unwrap();
+    let mut started = run(up, LONG).start();
+    started.wait_until("two seconds are over", |_| up.requests() > 200);
+    let answered = up.requests();
+    drop(server.take());
+    let clock = Clock::start();
+    let done = started.wait().expect(12);
+    let took_s = clock.now_ns() / SECOND_NS;
+    assert!((4..10).contains(&took_s), "{took_s} s");
+    died(&done, answered);
 }

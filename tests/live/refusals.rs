@@ -348,7 +348,7 @@ fn writes_need_a_permission_of_their_own() {
     }
     assert_eq!(server.requests(), 0);
     let line = "run -o x -d 300ms --allow-writes --target {url}";
-    call(&server, line).args(&post).run().expect(0);
+    call(&server, line).args(&post).run().measured();
     assert!(
         server
             .seen()

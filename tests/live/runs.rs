@@ -50,7 +50,7 @@ fn the_sums_of_a_run_add_up_and_are_what_the_server_counted() {
     let done = run(&server, "--rate 300/s -d 900ms")
         .args(&paths)
         .run()
-        .expect(0);
+        .measured();
     let sums = json(&done);
     let sum = |name: &str| sums[name].as_u64().unwrap();
     assert_eq!(sum("scheduled"), 270);
@@ -108,7 +108,7 @@ fn proxies_of_the_environment_are_ignored() {
     ] {
         call = call.env(name, proxy);
     }
-    let done = call.run().expect(0);
+    let done = call.run().measured();
     assert_eq!(json(&done)["ok"], json(&done)["scheduled"]);
 }
 
@@ -122,7 +122,7 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
             .file("proofload.toml", file)
             .env("PROOFLOAD_RATE", rate)
             .run()
-            .expect(0);
+            .measured();
         assert_eq!(
             (&json(&done)["scheduled"], &json(&done)["seed"]),
             (&scheduled.into(), &3.into())
@@ -168,7 +168,43 @@ fn nobody_reading_stdout_is_no_panic() {
     let call = run(&server, "--request /x --rate 100/s -d 300ms");
     let mut started = call.start_with(std::process::Stdio::piped());
     drop(started.stdout());
-    let done = started.wait().expect(0);
+    let done = started.wait().measured();
     assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
     assert_eq!(stored(&done).footer.unwrap().state, "complete");
+}
+
+#[test]
+fn a_second_load_from_one_host_is_told_of_the_first() {
+    let server = Faultd::always(Fault::Status(200));
+    let shared = tempfile::tempdir().unwrap();
+    let temporary = shared.path().to_str().unwrap();
+    let call = |rest: &str| {
+        let line = format!("--request /x --rate 50/s {rest}");
+        run(&server, &line).env("TMPDIR", temporary)
+    };
+    let mut first = call("-d 30s --slot 100ms").start();
+    first.wait_until("a slot is stored", |directory| {
+        let text = std::fs::read_to_string(directory.join("run.jsonl")).unwrap_or_default();
+        text.contains("\"slot\":")
+    });
+    let second = call("-d 300ms").run().measured();
+    assert!(
+        second.stderr.contains("another proofload is loading"),
+        "{}",
+        second.stderr
+    );
+    let warnings = json(&second)["warnings"].to_string();
+    assert!(warnings.contains("host_shared"), "{warnings}");
+    first.signal("INT");
+    let first = first.wait().expect(130);
+    assert!(
+        !first.stderr.contains("another proofload"),
+        "it was alone before"
+    );
+    let third = call("-d 300ms").run().measured();
+    assert!(
+        !third.stderr.contains("another proofload"),
+        "{}",
+        third.stderr
+    );
 }

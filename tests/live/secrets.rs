@@ -75,7 +75,12 @@ fn credentials_of_a_run_are_in_no_output() {
                 "--header=X-Key: s3cr3t-new",
             ])
             .run()
-            .expect(0);
+            .expect(12);
+        assert!(
+            done.stdout.contains("nothing was answered"),
+            "{}",
+            done.stdout
+        );
         assert_clean(&done);
     }
     assert_eq!(

@@ -133,7 +133,7 @@ fn run_https(authority: &Authority, server: &Faultd) -> Proofload {
 fn an_authority_from_ssl_cert_file_is_trusted() {
     let authority = Authority::new();
     let server = authority.server(GOOD, GOOD);
-    let done = run_https(&authority, &server).run().expect(0);
+    let done = run_https(&authority, &server).run().measured();
     let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(json["ok"], json["sent"]);
     // The preflight asked once.
@@ -148,9 +148,14 @@ fn a_certificate_that_goes_bad_while_the_load_runs_has_its_class() {
         (("elsewhere.example", 4000), "tls_name"),
     ] {
         let server = authority.server(GOOD, later);
-        let done = run_https(&authority, &server).run().expect(0);
+        let done = run_https(&authority, &server).run().expect(12);
         let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
         assert_eq!(json["classes"][class], json["sent"], "{}", done.stdout);
+        assert!(
+            done.stdout.contains("nothing was answered"),
+            "{}",
+            done.stdout
+        );
         assert_eq!(server.requests(), 1, "only the preflight came through");
     }
 }

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use proofload::run::Run;
+
 use crate::{
     binary::{Done, Proofload, honestly},
     engine::quiet,
@@ -140,6 +142,7 @@ fn a_side_that_dies_under_load_is_regressed_or_invalid_by_which_it_is() {
     let _quiet = quiet();
     let done = without(1).expect(10);
     assert!(done.stdout.starts_with("REGRESSED"), "{}", done.stdout);
+    assert_died(&done, "candidate");
     assert!(done.stdout.contains("candidate"), "{}", done.stdout);
     let done = without(0).expect(12);
     assert!(
@@ -147,6 +150,39 @@ fn a_side_that_dies_under_load_is_regressed_or_invalid_by_which_it_is() {
         "{}",
         done.stdout
     );
+    assert_died(&done, "baseline");
+}
+
+/// Whether the run file names the side that stopped answering.
+fn assert_died(done: &Done, side: &str) {
+    let file = std::fs::File::open(done.path("out/run.jsonl")).unwrap();
+    let run = Run::read(std::io::BufReader::new(file)).unwrap();
+    let footer = run.footer.unwrap();
+    assert_eq!(footer.state, "partial");
+    let said = format!("target_died: the {side} stopped answering ");
+    assert!(footer.reason.starts_with(&said), "{}", footer.reason);
+}
+
+#[test]
+fn a_side_that_dies_in_a_long_round_is_noticed_in_seconds() {
+    let _quiet = quiet();
+    for (side, code) in [("baseline", 12), ("candidate", 10)] {
+        let mut servers = [(); 2].map(|()| Some(Faultd::always(USUAL)));
+        let [Some(a), Some(b)] = &servers else {
+            unreachable!("both were just started");
+        };
+        let line = "-d 10m --slot 20s --warmup 500ms --rate 160/s --request /x";
+        let mut started = compare(a, b, line).start();
+        started.wait_until("the first round has begun", |_| b.requests() > 200);
+        drop(servers[usize::from(side == "candidate")].take());
+        let done = started.wait().expect(code);
+        assert_died(&done, side);
+        let text = std::fs::read_to_string(done.path("out/summary.md")).unwrap();
+        assert!(
+            text.contains(&format!("{side} stopped answering")),
+            "{text}"
+        );
+    }
 }
 
 #[test]

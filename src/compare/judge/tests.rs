@@ -351,9 +351,7 @@ fn what_spoils_the_whole_run_stands_above_a_regression() {
     type Spoil = fn(&mut RoundEvidence);
     let table: [(&str, Spoil); 4] = [
         ("lower the rate", |r| {
-            r.sides
-                .iter_mut()
-                .for_each(|side| side.health.at_cap = true);
+            r.sides.iter_mut().for_each(|side| side.at_cap = true);
         }),
         ("no longer fits", |r| {
             r.sides[0].endpoints.get_mut("GET /a").unwrap().http_errors = 300;

@@ -45,7 +45,7 @@ fn any_side() -> impl Strategy<Value = SideEvidence> {
         side.health.lag_p50_ns = lag / 100.0;
         side.health.lag_p99_ns = lag;
         side.health.steal_share = steal;
-        side.health.at_cap = at_cap && cpu > 1.9;
+        side.at_cap = at_cap && cpu > 1.9;
         side
     })
 }
