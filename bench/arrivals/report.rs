@@ -13,6 +13,8 @@ use super::{
 
 /// A wall clock that was set by more than this makes the figures worthless.
 const STEP_MOST_NS: u64 = 50_000;
+/// A rate that is off by more than this share is another plan.
+const RATE_TOLERANCE: f64 = 0.01;
 
 /// Everything that was found out about one recording.
 pub(crate) struct Report {
@@ -46,13 +48,20 @@ impl Report {
         };
         line(words);
         line(format!(
-            "{:<26}{:>10}{:>10}{:>10}{:>10}{:>12}",
+            "{:<26}{:>12}{:>12}{:>12}{:>12}{:>14}",
             "error in µs", "p50", "p90", "p99", "p99.9", "max"
         ));
         for (name, errors) in rows {
             line(row(name, &errors));
         }
         let server = server(recording);
+        if let Plan::Constant(planned) = plan
+            && (rate / planned.per_second() - 1.0).abs() > RATE_TOLERANCE
+        {
+            line(format!(
+                "warning: the plan is {planned}, and {rate:.1}/s came"
+            ));
+        }
         for warning in warnings(recording, &figures) {
             line(format!("warning: {warning}"));
         }
@@ -180,9 +189,9 @@ pub(crate) fn row(name: &str, errors: &Errors) -> String {
     let mut line = format!("{name:<26}");
     let columns = [errors.p50, errors.p90, errors.p99, errors.p999];
     for ns in columns {
-        write!(line, "{:>10.1}", ns / 1e3).expect("writing to memory");
+        write!(line, "{:>12.1}", ns / 1e3).expect("writing to memory");
     }
-    line + &format!("{:>12.1}", errors.max / 1e3)
+    line + &format!("{:>14.1}", errors.max / 1e3)
 }
 
 fn errors_json(errors: &Errors) -> Value {
