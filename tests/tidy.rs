@@ -326,6 +326,7 @@ fn the_house_is_tidy() {
     let mut files = Vec::new();
     sources("src", &mut files);
     sources("tests", &mut files);
+    sources("bench", &mut files);
     assert!(files.len() > 50, "the sources were not found");
     let mut found = dependencies(&fs::read_to_string("Cargo.toml").unwrap());
     for (path, text) in &files {
