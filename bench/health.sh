@@ -20,7 +20,7 @@ PROOFLOAD_TRIES=$tries cargo test --release --locked --test health -- \
 
 printf '%-26s | %-7s | %5s | %5s | %5s | %5s\n' generator command tries 12 '0' other
 sed -n 's/^.*health| //p' "$out"
-grep -E 'skipped|stand in' "$out" || true
+grep -E '^disturbed:|skipped' "$out" || true
 
 flagged=$(sed -n 's/^.*health| undisturbed[^|]*|[^|]*|[^|]*| *\([0-9]*\) .*/\1/p' "$out" |
     sort -n | tail -1)

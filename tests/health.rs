@@ -143,6 +143,13 @@ fn an_undisturbed_generator_blames_nobody() {
             let disturbed = done.code == 12 && done.stdout.contains("the generator's own state");
             let fine = [0, 11].contains(&done.code);
             assert!(fine || disturbed, "{}\n{}", done.stdout, done.stderr);
+            if disturbed {
+                let said = done
+                    .stdout
+                    .lines()
+                    .filter(|line| line.contains("own state"));
+                said.for_each(|line| println!("disturbed: {line}"));
+            }
             // Too little evidence is no flaw of the generator.
             codes.push(if fine { 0 } else { 12 });
         }

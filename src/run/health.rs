@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Class, Slot};
-use crate::histogram::Histogram;
+use crate::{histogram::Histogram, units::count};
 
 /// How the generator itself did during a slot.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl Health {
 pub struct Signs {
     /// The median send lag in nanoseconds.
     pub lag_p50_ns: f64,
-    /// The 0.99 quantile of send lag in nanoseconds.
+    /// The 0.99 quantile of send lag in nanoseconds; of few sends, the third largest.
     pub lag_p99_ns: f64,
     /// As in [`Health`], the largest.
     pub cpu_share: f64,
@@ -82,9 +82,13 @@ impl Signs {
                 *ours.entry(*class).or_default() += n;
             }
         }
+        // Of few sends the p99 is the largest lag, and one late wake-up moves no figure that is
+        // judged from them: the third largest stands in for it (docs/decisions/0007).
+        let sends = count(health.lag.count());
+        let tail = LAG_QUANTILE.min((sends - 2.5) / sends).max(0.0);
         Self {
             lag_p50_ns: health.lag.quantile_ns(0.5).unwrap_or(0.0),
-            lag_p99_ns: health.lag.quantile_ns(0.99).unwrap_or(0.0),
+            lag_p99_ns: health.lag.quantile_ns(tail).unwrap_or(0.0),
             cpu_share: health.cpu_share,
             throttled_share: health.throttled_share,
             steal_share: health.steal_share,
@@ -127,6 +131,7 @@ pub struct Yardstick {
     pub simultaneous: bool,
 }
 
+const LAG_QUANTILE: f64 = 0.99;
 const LAG_NS: f64 = 1e6;
 const LAG_SHARE_OF_P50: f64 = 0.05;
 const CPU_SHARE: f64 = 0.8;
@@ -320,6 +325,37 @@ mod tests {
             assert_eq!(shown(&signs, &ALONE), [""; 0], "{code}");
             set(&mut signs, above);
             assert_eq!(shown(&signs, &ALONE), [code]);
+        }
+    }
+
+    #[test]
+    fn one_late_send_of_a_few_is_no_flaw_and_one_in_a_hundred_of_many_is() {
+        for (sends, late, is_flaw) in [
+            (0, 0, false),
+            (2, 1, false),
+            (2, 2, true),
+            (80, 2, false),
+            (80, 3, true),
+            (250, 2, false),
+            (250, 3, true),
+            (1_000, 9, false),
+            (1_000, 11, true),
+        ] {
+            let mut health = Health::default();
+            (late..sends).for_each(|_| health.lag.record(60_000));
+            (0..late).for_each(|_| health.lag.record(3_000_000));
+            let slot = Slot {
+                round: 1,
+                position: 0,
+                side: crate::run::Side::Candidate,
+                start_ns: 0,
+                length_ns: 1,
+                complete: true,
+                endpoints: BTreeMap::new(),
+                health,
+            };
+            let is_shown = Flaw::SendLag.is_shown(&Signs::of([&slot]), None, &ALONE);
+            assert_eq!(is_shown, is_flaw, "{late} of {sends}");
         }
     }
 

@@ -270,7 +270,7 @@ fn rounds_that_follow_each_other_are_no_evidence() {
 #[test]
 fn disturbed_rounds_are_dropped_whole_by_reason() {
     type Disturb = fn(&mut RoundEvidence);
-    let table: [(&str, Disturb); 7] = [
+    let table: [(&str, Disturb); 9] = [
         ("send_lag", |r| r.sides[0].health.lag_p99_ns = 1.1e6),
         ("lag_differs", |r| r.sides[0].health.lag_p50_ns = 0.8e5),
         ("not_sent_late", |r| {
@@ -281,6 +281,13 @@ fn disturbed_rounds_are_dropped_whole_by_reason() {
         }),
         ("cpu", |r| r.sides[0].health.cpu_share = 0.81),
         ("stall", |r| r.sides[0].health.stall_ns = 251_000_000),
+        ("throttled", |r| r.sides[1].health.throttled_share = 0.02),
+        // The cause gives its name, not the symptom.
+        ("throttled", |r| {
+            r.sides[0].health.lag_p99_ns = 80e6;
+            r.sides[0].health.cpu_share = 0.9;
+            r.sides[1].health.throttled_share = 0.8;
+        }),
         ("clock_step", |r| {
             r.sides[0].health.wall_step_ns = 1_000_000_000;
         }),
@@ -305,6 +312,33 @@ fn steal_warns_where_both_suffer_and_drops_where_one_does() {
     design.simultaneous = false;
     let found = judge(&design, &policy(), &Boundaries::new(&design.looks), &rounds);
     assert_eq!(found.rounds.dropped["steal"], 1);
+}
+
+#[test]
+fn a_side_that_dies_decides_by_which_it_is_and_how_the_other_does() {
+    let said = "the side stopped answering 3.0 s after the start";
+    let (a, b) = (Side::Baseline, Side::Candidate);
+    for rounds in [rounds(9, 1.0, 0), Vec::new()] {
+        let after = |side, healthy| judge_death(run(&rounds), side, healthy, said);
+        let dead = after(b, true);
+        assert_eq!((dead.verdict, dead.decided), (Verdict::Regressed, true));
+        let errors = dead
+            .changes
+            .iter()
+            .find(|it| it.metric == Metric::ErrorRate);
+        assert_eq!(errors.unwrap().reason, Reason::Unavailable);
+        assert!(dead.causes.is_empty());
+        for (side, healthy, words) in [
+            (a, true, "repair it and measure again"),
+            (a, false, "the candidate was not healthy either"),
+            (b, false, "the baseline was not healthy either"),
+        ] {
+            let dead = after(side, healthy);
+            assert_eq!((dead.verdict, dead.decided), (Verdict::Invalid, true));
+            let cause = &dead.causes[0];
+            assert!(cause.starts_with(said) && cause.contains(words), "{cause}");
+        }
+    }
 }
 
 #[test]
