@@ -4,10 +4,12 @@
 mod compare;
 mod demo;
 mod exit;
+mod guard;
 mod import;
 mod input;
 mod inspect;
 mod labels;
+mod local;
 mod pipeline;
 mod progress;
 mod ready;
@@ -50,6 +52,9 @@ enum Command {
     Import(import::ImportCommand),
     /// Shows what a workload holds
     Inspect(inspect::InspectArgs),
+    /// Ends a local build when proofload is gone
+    #[command(name = "__guard", hide = true)]
+    Guard(guard::GuardArgs),
 }
 
 /// What goes to stdout.
@@ -106,6 +111,7 @@ fn execute(command: Command) -> Result<u8, Failure> {
         Command::Run(args) => runtime.block_on(args.exec()),
         Command::Import(command) => command.exec(),
         Command::Inspect(args) => args.exec(),
+        Command::Guard(args) => args.exec(),
     }
 }
 

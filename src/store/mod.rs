@@ -6,7 +6,9 @@
 mod atomic;
 mod out_dir;
 mod run_log;
+mod side_log;
 
 pub use atomic::{Readers, StoreError, write_atomic, write_with};
 pub use out_dir::OutDir;
 pub use run_log::RunLog;
+pub use side_log::create_log;
