@@ -38,8 +38,8 @@ lib         <-";
 
 /// Each dependency, and the only places that may name it outside tests. The disk belongs to
 /// the store; besides it, inputs are read where they are given, the key of pseudonyms comes
-/// from the kernel, and the generator's health and the range of ports from /proc.
-/// (`report/injection.rs` is tests.)
+/// from the kernel, and the generator's health, the range of ports and
+/// the processes of a local build from /proc. (`report/injection.rs` is tests.)
 const OUTSIDE: &str = "
 anyhow              <- cli/
 askama              <- report/html.rs
@@ -59,7 +59,8 @@ rand                <- replay/ demo/ workload/demo.rs
 rand_chacha         <- replay/ demo/ workload/demo.rs
 rand_distr          <- demo/
 reqwest             <- staging/
-rustix              <- clock.rs replay/stream.rs store/host_lock.rs cli/
+rustix              <- clock.rs replay/stream.rs store/host_lock.rs staging/guard.rs \
+                       staging/local.rs cli/
 rustls_native_certs <- tls.rs
 serde               <- anywhere
 serde_json          <- workload/ run/ report/ cli/
@@ -77,7 +78,8 @@ x509_parser         <- staging/certificate.rs
 zstd                <- workload/
 std::env            <- cli/
 std::fs             <- store/ workload/file.rs workload/write.rs workload/redact/pseudonym.rs \
-                       replay/health staging/ports.rs cli/
+                       replay/health staging/ports.rs staging/guard.rs \
+                       staging/local.rs cli/
 std::net            <- workload/target.rs staging/ replay/ demo/ cli/";
 
 /// Words that may not stand in any source, and what to write instead.

@@ -9,20 +9,31 @@ use super::{
     StdoutFormat,
     exit::Failure,
     input::{Safety, Source, headers},
+    local::{Origin, Ports, origin},
     pipeline::Pipeline,
     settings::{GateSettings, LoadSettings, layered},
 };
-use crate::store::OutDir;
+use crate::{store::OutDir, units::Span};
 
 /// Flags of `proofload compare`.
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// What is in service today
-    #[arg(long, value_name = "URL")]
-    baseline: String,
-    /// What wants to go into service
-    #[arg(long, value_name = "URL")]
-    candidate: String,
+    /// What is in service today; with --baseline-cmd it may hold {port}
+    #[arg(long, value_name = "URL", required_unless_present = "baseline_cmd")]
+    baseline: Option<String>,
+    /// What wants to go into service; with --candidate-cmd it may hold {port}
+    #[arg(long, value_name = "URL", required_unless_present = "candidate_cmd")]
+    candidate: Option<String>,
+    /// Starts the baseline here: a shell command, such as './old --port {port}'; it is ended
+    /// with proofload. The report shows it, so it should hold no secret
+    #[arg(long, value_name = "COMMAND")]
+    baseline_cmd: Option<String>,
+    /// Starts the candidate here
+    #[arg(long, value_name = "COMMAND")]
+    candidate_cmd: Option<String>,
+    /// How long a started command may take until it answers
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    start_timeout: Span,
     #[command(flatten)]
     source: Source,
     /// Where the report goes; an earlier report there is replaced
@@ -57,22 +68,15 @@ impl CompareArgs {
         let [baseline_headers, candidate_headers] = own;
         let (baseline_headers, candidate_headers) = (baseline_headers?, candidate_headers?);
         let workload = self.source.open()?;
-        for given in [&self.baseline, &self.candidate] {
-            if !given.contains("://") {
-                return Err(Failure::usage(anyhow!(
-                    "`{given}` is not a URL; this version compares live deployments, so write \
-                     http://HOST:PORT"
-                )));
-            }
-        }
+        let origins = self.origins()?;
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
         self.safety.check_methods(&workload)?;
         let load = layered(&self.load, &file.load);
         let mut targets = [
             self.safety
-                .target(&self.baseline, baseline_headers, &file)?,
+                .target(&origins[0].url, baseline_headers, &file)?,
             self.safety
-                .target(&self.candidate, candidate_headers, &file)?,
+                .target(&origins[1].url, candidate_headers, &file)?,
         ];
         for target in &mut targets {
             target.protocol = load.protocol.unwrap_or_default();
@@ -85,7 +89,9 @@ impl CompareArgs {
             .cloned()
             .collect();
         let pipeline = Pipeline {
-            title: format!("{} against {}", self.candidate, self.baseline),
+            title: format!("{} against {}", origins[1].label, origins[0].label),
+            commands: origins.map(|origin| origin.command),
+            start_within: self.start_timeout,
             targets,
             workload,
             load,
@@ -98,5 +104,24 @@ impl CompareArgs {
             allowed,
         };
         pipeline.exec().await
+    }
+
+    /// Where the two sides are.
+    fn origins(&self) -> Result<[Origin; 2], Failure> {
+        for given in [&self.baseline, &self.candidate].into_iter().flatten() {
+            if !given.contains("://") {
+                return Err(Failure::usage(anyhow!(
+                    "`{given}` is not a URL; this version compares live deployments, so write \
+                     http://HOST:PORT"
+                )));
+            }
+        }
+        let mut ports = Ports::default();
+        let baseline = (self.baseline.as_deref(), self.baseline_cmd.as_deref());
+        let candidate = (self.candidate.as_deref(), self.candidate_cmd.as_deref());
+        Ok([
+            origin("--baseline", baseline, &mut ports)?,
+            origin("--candidate", candidate, &mut ports)?,
+        ])
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     demo::{Pair, Scenario},
     store::OutDir,
     tls::Trust,
+    units::Span,
     workload::{self, Target},
 };
 
@@ -81,6 +82,8 @@ impl DemoArgs {
             },
             gate,
             trust: Trust::default(),
+            commands: [None, None],
+            start_within: Span::from_secs(0),
             tls: serde_json::Value::Null,
             pins: Vec::new(),
             out_dir,

@@ -4,11 +4,13 @@
 mod compare;
 mod demo;
 mod exit;
+mod guard;
 mod host;
 mod import;
 mod input;
 mod inspect;
 mod labels;
+mod local;
 mod pipeline;
 mod progress;
 mod ready;
@@ -51,6 +53,9 @@ enum Command {
     Import(import::ImportCommand),
     /// Shows what a workload holds
     Inspect(inspect::InspectArgs),
+    /// Ends a local build when proofload is gone
+    #[command(name = "__guard", hide = true)]
+    Guard(guard::GuardArgs),
 }
 
 /// What goes to stdout.
@@ -107,6 +112,7 @@ fn execute(command: Command) -> Result<u8, Failure> {
         Command::Run(args) => runtime.block_on(args.exec()),
         Command::Import(command) => command.exec(),
         Command::Inspect(args) => args.exec(),
+        Command::Guard(args) => args.exec(),
     }
 }
 

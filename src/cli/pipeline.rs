@@ -10,11 +10,12 @@ use super::{
     StdoutFormat,
     exit::{self, Failure},
     host, input, labels,
+    local::{self, Build},
     progress::Progress,
     ready::{self, Asked},
     say,
     settings::{GateSettings, LoadSettings},
-    style,
+    style, trust,
 };
 use crate::{
     clock::wall_ns,
@@ -26,17 +27,20 @@ use crate::{
     replay::{Arrangement, Arrivals, Load, expected, mean_rate},
     report::{FILES, Format, Report, Subject, Totals, render},
     run::{RunHeader, Side},
-    staging::{Pin, Preflight},
-    store::{OutDir, RunLog},
+    staging::{Local, Pin, Preflight},
+    store::{OutDir, RunLog, create_log},
     tls::Trust,
     units::{Span, seconds},
-    workload::{Address, Target, Workload},
+    workload::{Address, Request, Target, Workload},
 };
 
 /// A comparison whose flags and files were checked.
 pub(super) struct Pipeline {
     pub(super) title: String,
     pub(super) targets: [Target; 2],
+    /// How the sides are started that are local builds.
+    pub(super) commands: [Option<String>; 2],
+    pub(super) start_within: Span,
     pub(super) workload: Workload,
     pub(super) load: LoadSettings,
     pub(super) gate: GateSettings,
@@ -50,6 +54,7 @@ pub(super) struct Pipeline {
 
 /// What was decided before the preflight.
 struct Prepared {
+    resolved: [String; 2],
     plan: Plan,
     arrivals: Arrivals,
     experiment: Experiment,
@@ -61,12 +66,56 @@ impl Pipeline {
         let addresses = input::addresses(&self.targets, &self.pins)?;
         self.load.seed = Some(self.load.seed.unwrap_or_else(labels::draw_seed));
         let mut prepared = self.prepare()?;
+        for (shown, addresses) in prepared.resolved.iter_mut().zip(&addresses) {
+            *shown = ready::addresses_shown(addresses);
+        }
         self.announce(&prepared);
+        // They end when they are dropped, on every way out of here.
+        let mut builds = self.start(&prepared, &addresses).await?;
         let notes = self.ask(&mut prepared, &addresses).await?;
         for note in &notes {
             say(&format!("note: {}", crate::report::printable(note)));
         }
-        self.measure(&prepared, notes).await
+        let ended = self.measure(&prepared, notes, &builds).await;
+        // Both begin to end before the first is waited for.
+        builds.iter_mut().flatten().for_each(Local::release);
+        ended
+    }
+
+    /// Starts the local builds, one after the other, and waits until they answer.
+    async fn start(
+        &self,
+        prepared: &Prepared,
+        addresses: &[Vec<Address>],
+    ) -> Result<[Option<Local>; 2], Failure> {
+        let mut builds = [None, None];
+        self.out_dir.clear_logs();
+        for (side, addresses) in Side::BOTH.into_iter().zip(addresses) {
+            let Some(command) = &self.commands[side.index()] else {
+                continue;
+            };
+            let log = self.out_dir.file(&format!("{}.log", side.name()));
+            let build = Build {
+                who: side.name(),
+                command,
+                log: create_log(&log, command).map_err(Failure::usage)?,
+                within: self.start_within,
+            };
+            let asked = self.asked(&prepared.experiment.load, &[]);
+            let target = &self.targets[side.index()];
+            builds[side.index()] = Some(local::start(build, target, addresses, &asked).await?);
+        }
+        Ok(builds)
+    }
+
+    fn asked<'a>(&'a self, load: &Load, probes: &'a [Request]) -> Asked<'a> {
+        Asked {
+            probes,
+            trust: &self.trust,
+            limits: load.limits,
+            length_ns: load.layout.total_ns(),
+            rate_per_s: mean_rate(&self.workload, load.arrivals),
+        }
     }
 
     /// Both sides answer each endpoint once; the baseline first, and what it refuses ends it.
@@ -76,24 +125,20 @@ impl Pipeline {
         addresses: &[Vec<Address>],
     ) -> Result<Vec<String>, Failure> {
         let load = &mut prepared.experiment.load;
-        let asked = Asked {
-            probes: &input::one_of_each(&self.workload)?,
-            trust: &self.trust,
-            limits: load.limits,
-            length_ns: load.layout.total_ns(),
-            rate_per_s: mean_rate(&self.workload, load.arrivals),
-        };
+        let probes = input::one_of_each(&self.workload)?;
         let mut notes: Vec<_> = ready::proxies().into_iter().collect();
         let mut all_found = Vec::new();
         for (side, addresses) in Side::BOTH.into_iter().zip(addresses) {
-            let target = &mut self.targets[side.index()];
-            let (found, said) = ready::ask(side.name(), target, addresses, &asked).await?;
+            let mut target = self.targets[side.index()].clone();
+            let asked = self.asked(load, &probes);
+            let (found, said) = ready::ask(side.name(), &mut target, addresses, &asked).await?;
             if side == Side::Baseline {
                 check_recording(&found)?;
             }
             notes.extend(said);
             all_found.push(found);
             load.targets[side.index()] = Some(target.clone());
+            self.targets[side.index()] = target;
         }
         if let [baseline, candidate] = all_found.as_slice() {
             notes.extend(ready::versions(baseline, candidate));
@@ -155,6 +200,7 @@ impl Pipeline {
             plan,
             arrivals,
             experiment: Experiment { load, judgement },
+            resolved: [String::new(), String::new()],
         })
     }
 
@@ -185,7 +231,12 @@ impl Pipeline {
         }
     }
 
-    async fn measure(&self, prepared: &Prepared, notes: Vec<String>) -> Result<u8, Failure> {
+    async fn measure(
+        &self,
+        prepared: &Prepared,
+        mut notes: Vec<String>,
+        builds: &[Option<Local>; 2],
+    ) -> Result<u8, Failure> {
         let experiment = &prepared.experiment;
         let started_at = labels::now();
         self.out_dir.clear().map_err(Failure::storage)?;
@@ -209,6 +260,9 @@ impl Pipeline {
         drop(lock);
         ended.warnings.extend(shared);
         progress.finish();
+        for side in Side::BOTH {
+            notes.extend(local::ended(side.name(), builds[side.index()].as_ref()));
+        }
         self.conclude(prepared, ended, &totals, (started_at, notes))
     }
 
@@ -224,6 +278,7 @@ impl Pipeline {
                 "a comparison ended without a judgement"
             )));
         };
+        comparison.warnings.extend(trust::warning(&self.trust));
         comparison.warnings.extend(ended.warnings);
         if ended.interrupt.is_some() && comparison.verdict == Verdict::Pass {
             // Fail closed: what was cut short was not shown.
@@ -322,6 +377,7 @@ impl Pipeline {
             },
             "targets": { "allow": self.allowed, "insecure": self.trust.insecure },
             "tls": self.tls,
+            "resolved": prepared.resolved,
             "header_names": {
                 "baseline": names(Side::Baseline),
                 "candidate": names(Side::Candidate),

@@ -166,3 +166,24 @@ pub(super) fn proxies() -> Option<String> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_of_different_versions_are_told_apart() {
+        let of = |version| Preflight {
+            version,
+            ..Preflight::default()
+        };
+        let (one, two) = (of(Some("HTTP/1.1")), of(Some("HTTP/2")));
+        assert_eq!(versions(&one, &one), None);
+        assert_eq!(versions(&of(None), &two), None);
+        let said = versions(&one, &two).unwrap();
+        assert!(
+            said.contains("speaks HTTP/1.1 and the candidate HTTP/2:"),
+            "{said}"
+        );
+    }
+}

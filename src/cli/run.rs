@@ -17,10 +17,12 @@ use super::{
     host,
     input::{self, Safety, Source, headers},
     labels,
+    local::{self, Build, Ports},
     progress::Progress,
     ready::{self, Asked},
     say,
     settings::{LoadSettings, layered},
+    trust,
 };
 use crate::{
     clock::wall_ns,
@@ -29,7 +31,7 @@ use crate::{
     replay::{Layout, Load, mean_rate},
     report::{RunReport, Totals},
     run::{RunHeader, Side},
-    store::RunLog,
+    store::{RunLog, create_log},
     tls::Trust,
     units::{SECOND_NS, Span},
     workload::{Target, Workload},
@@ -43,9 +45,16 @@ const SLOTS: u64 = 24;
 /// Flags of `proofload run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// What is loaded
-    #[arg(long, value_name = "URL")]
-    target: String,
+    /// What is loaded; with --target-cmd it may hold {port}
+    #[arg(long, value_name = "URL", required_unless_present = "target_cmd")]
+    target: Option<String>,
+    /// Starts the target here: a shell command, such as './shop --port {port}'; it is ended with
+    /// proofload, and what it says goes to a log beside the run file
+    #[arg(long, value_name = "COMMAND")]
+    target_cmd: Option<String>,
+    /// How long a started command may take until it answers
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    start_timeout: Span,
     #[command(flatten)]
     source: Source,
     /// The run file
@@ -82,13 +91,15 @@ impl RunArgs {
         let workload = self.source.open()?;
         check_output(&self.output).map_err(Failure::usage)?;
         self.safety.check_methods(&workload)?;
-        let mut target = self.safety.target(&self.target, headers, &file)?;
+        let given = (self.target.as_deref(), self.target_cmd.as_deref());
+        let origin = local::origin("--target", given, &mut Ports::default())?;
+        let mut target = self.safety.target(&origin.url, headers, &file)?;
         target.protocol = settings.protocol.unwrap_or_default();
         let trust = self.safety.tls.trust()?;
         let addresses = input::addresses(slice::from_ref(&target), &self.safety.resolve)?;
         let addresses = addresses.into_iter().next().unwrap_or_default();
         let (mut load, mut record) = self.prepare(&settings, &workload, trust)?;
-        record["resolved"] = ready::addresses_shown(&addresses).into();
+        record["resolved"] = serde_json::json!([ready::addresses_shown(&addresses)]);
         let asked = Asked {
             probes: &input::one_of_each(&workload)?,
             trust: &load.trust,
@@ -96,12 +107,36 @@ impl RunArgs {
             length_ns: load.layout.total_ns(),
             rate_per_s: mean_rate(&workload, load.arrivals),
         };
+        let build = match &origin.command {
+            None => None,
+            Some(command) => {
+                let build = self.build(command)?;
+                Some(local::start(build, &target, &addresses, &asked).await?)
+            }
+        };
         let (_, notes) = ready::ask("target", &mut target, &addresses, &asked).await?;
         for note in ready::proxies().into_iter().chain(notes) {
             say(&format!("note: {}", crate::report::printable(&note)));
         }
         load.targets = [None, Some(target.clone())];
-        self.measure(load, &target, record).await
+        let code = self.measure(load, &target, record).await;
+        if let Some(note) = local::ended("target", build.as_ref()) {
+            say(&format!("note: {note}"));
+        }
+        code
+    }
+
+    /// The local build, with its log beside the run file.
+    fn build<'a>(&self, command: &'a str) -> Result<Build<'a>, Failure> {
+        let mut log = self.output.clone().into_os_string();
+        log.push(".log");
+        let log = create_log(Path::new(&log), command).map_err(Failure::usage)?;
+        Ok(Build {
+            who: "target",
+            command,
+            log,
+            within: self.start_timeout,
+        })
     }
 
     fn prepare(
@@ -211,7 +246,10 @@ impl RunArgs {
         } else {
             exit::INVALID
         };
-        found.warnings.extend(ended.warnings);
+        let insecure = trust::warning(&load.trust);
+        found
+            .warnings
+            .extend(insecure.into_iter().chain(ended.warnings));
         let report = RunReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,

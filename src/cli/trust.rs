@@ -6,7 +6,11 @@ use anyhow::Context;
 use clap::Args;
 
 use super::exit::Failure;
-use crate::tls::{Identity, TlsError, Trust, certificates};
+use crate::{
+    compare::Warning,
+    report::INSECURE,
+    tls::{Identity, TlsError, Trust, certificates},
+};
 
 /// TLS, for both sides.
 #[derive(Debug, Clone, Args)]
@@ -74,6 +78,16 @@ impl TlsFlags {
             "resumption": !self.no_tls_resumption,
         })
     }
+}
+
+/// What every report says when nothing is checked.
+pub(super) fn warning(trust: &Trust) -> Option<Warning> {
+    trust.insecure.then(|| Warning {
+        code: INSECURE.to_owned(),
+        text: "no certificate was checked (--insecure): whoever answered may not have been the \
+               target"
+            .to_owned(),
+    })
 }
 
 /// What is made of the bytes of a flag's file.

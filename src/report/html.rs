@@ -310,6 +310,14 @@ mod tests {
     }
 
     #[test]
+    fn that_no_certificate_was_checked_stands_in_red() {
+        let mut report = sample::report();
+        assert!(!render(&report).contains("class=\"alarm\""));
+        report.comparison.warnings[0].code = super::super::INSECURE.to_owned();
+        assert!(render(&report).contains("<li class=\"alarm\"><code>insecure</code>"));
+    }
+
+    #[test]
     fn every_gate_change_has_its_strip() {
         let report = sample::report();
         let judged = findings::judged(&report.comparison).len();

@@ -67,6 +67,9 @@ pub struct Style {
     pub colour: bool,
 }
 
+/// The code of the warning that no certificate was checked; it stands in red.
+pub const INSECURE: &str = "insecure";
+
 /// The files of an output directory, beside the run file.
 pub const FILES: [(&str, Format); 5] = [
     ("report.html", Format::Html),

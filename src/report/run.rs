@@ -143,7 +143,7 @@ impl RunReport {
         text.push_str("\nService times of the successes, from the moment of sending:\n");
         text.push_str(&self.services(style));
         text.push('\n');
-        text.push_str(&self.remarks());
+        text.push_str(&self.remarks(style));
         text
     }
 
@@ -188,7 +188,7 @@ impl RunReport {
         lines(&table, style)
     }
 
-    fn remarks(&self) -> String {
+    fn remarks(&self, style: Style) -> String {
         let mut text = String::new();
         for side in &self.totals.generator {
             let said = format!(
@@ -214,7 +214,11 @@ impl RunReport {
         }
         for warning in &self.warnings {
             let said = format!("{}: {}", warning.code, warning.text);
-            text.push_str(&wrap(&printable(&said), "Warning: ", "  "));
+            let mut said = wrap(&printable(&said), "Warning: ", "  ");
+            if style.colour && warning.code == super::INSECURE {
+                said = format!("\x1b[31m{}\x1b[0m\n", said.trim_end());
+            }
+            text.push_str(&said);
         }
         text
     }

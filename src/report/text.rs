@@ -4,7 +4,7 @@
 
 use super::table::{Align, Table, wrap};
 use super::words::{self, change_cell, level_cell, status_sign, status_word, tolerance_cell};
-use super::{Report, Style, findings};
+use super::{INSECURE, Report, Style, findings};
 use crate::compare::{Change, Status, Verdict};
 use crate::run::Side;
 use crate::text::printable;
@@ -87,6 +87,17 @@ fn head(report: &Report, style: Style) -> String {
         words::elapsed(subject.elapsed_ns)
     );
     text.push_str(&wrap(&printable(&load), "  workload   ", "             "));
+    let warnings = &comparison.warnings;
+    if warnings.iter().any(|it| it.code == INSECURE) {
+        let said = "  insecure   no certificate was checked";
+        let shown = if style.colour {
+            paint("31", said)
+        } else {
+            said.to_owned()
+        };
+        text.push_str(&shown);
+        text.push('\n');
+    }
     text
 }
 
@@ -184,7 +195,8 @@ mod tests {
 
     #[test]
     fn colour_changes_nothing_but_colour() {
-        let report = sample::report();
+        let mut report = sample::report();
+        report.comparison.warnings[0].code = INSECURE.to_owned();
         let plain = render(&report, Style::default());
         let mut stripped = render(&report, Style { colour: true });
         for code in [
@@ -192,6 +204,7 @@ mod tests {
         ] {
             stripped = stripped.replace(&format!("\x1b[{code}m"), "");
         }
+        assert!(plain.contains("  insecure   no certificate was checked"));
         let trimmed: Vec<_> = stripped.lines().map(str::trim_end).collect();
         assert_eq!(trimmed, plain.lines().collect::<Vec<_>>());
     }

@@ -345,6 +345,7 @@ mod tests {
             (late..sends).for_each(|_| health.lag.record(60_000));
             (0..late).for_each(|_| health.lag.record(3_000_000));
             let slot = Slot {
+                connections: crate::run::ConnectionStats::default(),
                 round: 1,
                 position: 0,
                 side: crate::run::Side::Candidate,

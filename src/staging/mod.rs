@@ -3,12 +3,16 @@
 
 mod allow;
 mod certificate;
+mod guard;
+mod local;
 mod ports;
 mod preflight;
 mod resolve;
 
 pub use allow::{Refusal, check_host};
 pub use certificate::{Validity, validity};
+pub use guard::guard;
+pub use local::{Local, StartError, taken};
 pub use ports::{local_ports, ports_short};
 pub use preflight::{Answered, Preflight, PreflightError, Probe, Terms, preflight};
 pub use resolve::{Pin, PinError, check_pins, resolve};

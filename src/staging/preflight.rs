@@ -155,6 +155,20 @@ pub async fn preflight(
     Ok(result)
 }
 
+/// Whether anything answers there: any HTTP answer counts.
+///
+/// # Errors
+/// When the HTTP client cannot be built; the inner error says why there was no answer.
+pub(super) async fn answers(
+    target: &Target,
+    address: &Address,
+    terms: Terms<'_>,
+) -> Result<Result<(), String>, PreflightError> {
+    let client = client(target, address, terms)?;
+    let asked = client.get(target.http_url("/")).send().await;
+    Ok(asked.map(drop).map_err(|error| chain(&error)))
+}
+
 /// The first address that takes a connection.
 async fn reach(addresses: &[Address], connect_ns: u64) -> Result<Address, String> {
     let mut cause = "it has no address".to_owned();
@@ -173,7 +187,7 @@ async fn reach(addresses: &[Address], connect_ns: u64) -> Result<Address, String
 }
 
 /// Connects once, and lets go again.
-async fn connect(address: &Address) -> std::io::Result<()> {
+pub(super) async fn connect(address: &Address) -> std::io::Result<()> {
     match address {
         Address::Tcp(address) => TcpStream::connect(address).await.map(drop),
         Address::Unix(path) => UnixStream::connect(path).await.map(drop),

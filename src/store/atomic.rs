@@ -25,6 +25,9 @@ pub enum StoreError {
         "{0} is not empty and holds no proofload report; choose another --out-dir, or empty it"
     )]
     Foreign(PathBuf),
+    /// The place of a log holds something else.
+    #[error("{0} is there and is no log of proofload's; move it, or choose another place")]
+    ForeignLog(PathBuf),
 }
 
 impl StoreError {

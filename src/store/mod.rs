@@ -8,8 +8,10 @@ mod atomic;
 mod host_lock;
 mod out_dir;
 mod run_log;
+mod side_log;
 
 pub use atomic::{Readers, StoreError, write_atomic, write_with};
 pub use host_lock::HostLock;
 pub use out_dir::OutDir;
 pub use run_log::RunLog;
+pub use side_log::create_log;

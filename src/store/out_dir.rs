@@ -1,8 +1,12 @@
-//! The directory that a comparison writes: six files with fixed names.
+//! The directory that a comparison writes: six files with fixed names, and the logs of local
+//! builds.
 
 use std::path::{Path, PathBuf};
 
-use super::atomic::{Readers, StoreError, write_atomic};
+use super::{
+    atomic::{Readers, StoreError, write_atomic},
+    side_log,
+};
 
 /// The names that a report directory may hold.
 const NAMES: [&str; 6] = [
@@ -13,6 +17,9 @@ const NAMES: [&str; 6] = [
     "changes.csv",
     "run.jsonl",
 ];
+
+/// The logs of local builds, by side; they are replaced when a build starts.
+const LOGS: [&str; 2] = ["baseline.log", "candidate.log"];
 
 /// An output directory that was checked before the load.
 #[derive(Debug, Clone)]
@@ -37,7 +44,11 @@ impl OutDir {
         let marked = names
             .iter()
             .any(|name| name == "report.json" || name == "run.jsonl");
-        let replaceable = names.is_empty() || (marked && is_ours(path));
+        // What a build said that never answered stands alone.
+        let mut logs = names.iter().filter(|name| LOGS.contains(&name.as_str()));
+        let only_logs = names.len() == logs.clone().count()
+            && logs.all(|name| side_log::is_log(&path.join(name)));
+        let replaceable = only_logs || (marked && is_ours(path));
         if !replaceable {
             return Err(StoreError::Foreign(path.to_owned()));
         }
@@ -64,6 +75,15 @@ impl OutDir {
             }
         }
         Ok(())
+    }
+
+    /// Removes the logs of an earlier comparison.
+    pub fn clear_logs(&self) {
+        let logs = LOGS.iter().map(|name| self.file(name));
+        for path in logs.filter(|path| side_log::is_log(path)) {
+            // One that stays behind says in its first line what it is of.
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     /// The path of a file in it.
@@ -111,6 +131,15 @@ mod tests {
         );
         out.clear().unwrap();
         assert!(!out.file("changes.csv").exists());
+
+        side_log::create_log(&out.file("baseline.log"), "./old").unwrap();
+        assert!(OutDir::check(&path).is_ok(), "only a log is in it");
+        out.clear_logs();
+        assert!(!out.file("baseline.log").exists());
+        std::fs::write(path.join("baseline.log"), "mine").unwrap();
+        assert!(OutDir::check(&path).is_err());
+        out.clear_logs();
+        assert!(out.file("baseline.log").exists());
 
         std::fs::write(path.join("thesis.tex"), "mine").unwrap();
         let error = OutDir::check(&path).unwrap_err().to_string();

@@ -9,11 +9,13 @@
     reason = "a helper that cannot go on fails its test"
 )]
 
+mod addresses;
 mod binary;
 mod engine;
 mod faultd;
 mod faults;
 mod interrupted;
+mod local;
 mod refusals;
 mod runs;
 mod secrets;

@@ -1,16 +1,23 @@
 //! Certificates that are right, from strangers, out of date, or for somebody else.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proofload::{
+    clock::wall_ns,
     replay::Load,
     run::{Class, Side},
     tls::Trust,
+    units::SECOND_NS,
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer},
+    rustls::{
+        RootCertStore, ServerConfig,
+        crypto::aws_lc_rs,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        server::WebPkiClientVerifier,
+    },
 };
 
 use crate::{
@@ -37,19 +44,52 @@ impl Authority {
 
     /// A server with a certificate for this name that ends with this year.
     fn acceptor(&self, name: &str, year: i32) -> TlsAcceptor {
+        let until = date_time_ymd(year, 12, 31);
+        self.acceptor_with(name, |params| params.not_after = until, false)
+    }
+
+    /// One whose certificate ends so many seconds from now.
+    fn ends_in(&self, left_s: u64) -> TlsAcceptor {
+        let until = date_time_ymd(1970, 1, 1) + Duration::from_secs(wall_ns() / SECOND_NS + left_s);
+        self.acceptor_with("127.0.0.1", |params| params.not_after = until, false)
+    }
+
+    fn acceptor_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+        asks_clients: bool,
+    ) -> TlsAcceptor {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2000, 1, 1);
-        params.not_after = date_time_ymd(year, 12, 31);
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
-        TlsAcceptor::from(Arc::new(config))
+        let builder = if asks_clients {
+            let mut roots = RootCertStore::empty();
+            let pem = CertificateDer::from_pem_slice(self.pem.as_bytes());
+            roots.add(pem.unwrap()).unwrap();
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            builder.with_client_cert_verifier(verifier.unwrap())
+        } else {
+            builder.with_no_client_auth()
+        };
+        let config = builder.with_single_cert(vec![certificate.der().clone()], key);
+        TlsAcceptor::from(Arc::new(config.unwrap()))
+    }
+
+    /// A client certificate and its key, in PEM.
+    fn client(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
     }
 
     /// A server that shows the first certificate until it has answered once.
@@ -177,4 +217,125 @@ fn a_bad_certificate_is_found_before_any_load() {
     let stranger = Authority::new();
     let done = run_https(&stranger, &server).run().expect(12);
     assert!(done.stderr.contains("unusable"), "{}", done.stderr);
+}
+
+/// A call that takes its certificates from flags only.
+fn run_plain(server: &Faultd, flags: &[&str]) -> Proofload {
+    let url = format!("https://{}", server.address);
+    Proofload::new("run --request /x -o run.jsonl --rate 50/s -d 300ms --target")
+        .args(&[&url])
+        .args(flags)
+}
+
+#[test]
+fn authorities_may_be_given_beside_those_of_the_machine_or_in_their_place() {
+    let (ours, other) = (Authority::new(), Authority::new());
+    let server = ours.server(GOOD, GOOD);
+    let with = |flags: &[&str], machine: &str| {
+        run_plain(&server, flags)
+            .file("ours.pem", &ours.pem)
+            .file("other.pem", &other.pem)
+            .env("SSL_CERT_FILE", machine)
+            .run()
+    };
+    with(&["--cacert", "ours.pem"], "other.pem").expect(0);
+    with(&["--cacert", "other.pem"], "ours.pem").expect(0);
+    with(&["--cacert", "ours.pem", "--cacert-only"], "other.pem").expect(0);
+    let done = with(&["--cacert", "other.pem", "--cacert-only"], "ours.pem").expect(12);
+    assert!(done.stderr.contains("no load was sent"), "{}", done.stderr);
+    let done = with(&["--cacert", "none.pem"], "ours.pem").expect(2);
+    assert!(done.stderr.contains("--cacert none.pem"), "{}", done.stderr);
+    with(&["--cacert-only"], "ours.pem").expect(2);
+}
+
+#[test]
+fn a_server_may_ask_for_a_certificate_and_a_key_must_fit_it() {
+    let authority = Authority::new();
+    let acceptor = || authority.acceptor_with("127.0.0.1", |_| {}, true);
+    let route = Setup::default().route("/", Fault::Status(200));
+    let server = route.tls(acceptor(), acceptor()).start();
+    let ((certificate, key), (_, stranger)) = (authority.client(), authority.client());
+    let with = |flags: &[&str]| {
+        run_plain(&server, &["--cacert", "ca.pem"])
+            .args(flags)
+            .file("ca.pem", &authority.pem)
+            .file("client.pem", &certificate)
+            .file("client.key", &key)
+            .file("other.key", &stranger)
+            .run()
+    };
+    let done = with(&["--cert", "client.pem", "--key", "client.key"]).expect(0);
+    assert!(!done.stdout.contains("Not ok"), "{}", done.stdout);
+    with(&[
+        "--cert",
+        "client.pem",
+        "--key",
+        "client.key",
+        "--no-tls-resumption",
+    ])
+    .expect(0);
+    let before = server.requests();
+    with(&[]).expect(12);
+    for (flags, word) in [
+        (
+            &["--cert", "client.pem", "--key", "other.key"][..],
+            "--key other.key",
+        ),
+        (
+            &["--cert", "client.key", "--key", "client.key"],
+            "--cert client.key",
+        ),
+        (
+            &["--cert", "client.pem", "--key", "client.pem"],
+            "--key client.pem",
+        ),
+        (&["--cert", "client.pem"], "--key <FILE>"),
+        (&["--key", "client.key"], "--cert <FILE>"),
+    ] {
+        let done = with(flags).expect(2);
+        assert!(done.stderr.contains(word), "{word}: {}", done.stderr);
+    }
+    assert_eq!(server.requests(), before);
+}
+
+#[test]
+fn a_certificate_must_last_until_an_hour_after_the_run() {
+    let authority = Authority::new();
+    let day_s = 24 * 3600;
+    for (left_s, code, word) in [
+        (1_800, 12, "renew it"),
+        (5 * day_s + 600, 0, "valid for 5 more days, until "),
+        (40 * day_s, 0, ""),
+    ] {
+        let route = Setup::default().route("/", Fault::Status(200));
+        let server = route
+            .tls(authority.ends_in(left_s), authority.ends_in(left_s))
+            .start();
+        let flags = ["--cacert", "ca.pem"];
+        let done = run_plain(&server, &flags)
+            .file("ca.pem", &authority.pem)
+            .run()
+            .expect(code);
+        assert!(done.stderr.contains(word), "{}", done.stderr);
+        assert_eq!(
+            done.stderr.contains("certificate"),
+            !word.is_empty(),
+            "{}",
+            done.stderr
+        );
+        let one = server.requests() == 1;
+        assert_eq!(one, code == 12, "no load was sent");
+        let done = run_plain(&server, &["--insecure"]).run().expect(0);
+        assert_eq!(
+            done.stderr.contains("not checked"),
+            code == 12,
+            "{}",
+            done.stderr
+        );
+        assert!(
+            done.stdout.contains("Warning: insecure: no certificate"),
+            "{}",
+            done.stdout
+        );
+    }
 }
