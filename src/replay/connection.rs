@@ -406,8 +406,8 @@ impl Connection {
 
 /// A second before the server said that it closes an idle connection, or half the time.
 fn idle_deadline(now_ns: u64, idle_s: u32) -> u64 {
-    let idle_ns = u64::from(idle_s) * SECOND_NS;
-    now_ns + idle_ns.saturating_sub(SECOND_NS).max(idle_ns / 2)
+    let said_ns = u64::from(idle_s) * SECOND_NS;
+    now_ns + said_ns.saturating_sub(SECOND_NS).max(said_ns / 2)
 }
 
 /// One request after the other.

@@ -85,7 +85,7 @@ pub(super) fn decode(block: &[u8]) -> Result<Fields, Malformed> {
         if byte & 0x80 != 0 {
             let index = input.integer(7)?;
             match (Name::of_index(index), index) {
-                (_, 0) | (_, STATIC_LAST_PLUS..) => return Err(Malformed),
+                (_, 0 | STATIC_END..) => return Err(Malformed),
                 (Name::Status, _) if fields.status.is_none() && !regular => {
                     fields.status = Some(STATUSES[index - 8]);
                 }
@@ -117,7 +117,7 @@ pub(super) fn decode(block: &[u8]) -> Result<Fields, Malformed> {
     Ok(fields)
 }
 
-const STATIC_LAST_PLUS: usize = STATIC_LAST + 1;
+const STATIC_END: usize = STATIC_LAST + 1;
 
 struct Input<'a>(&'a [u8]);
 
@@ -164,7 +164,7 @@ struct Text<'a> {
 
 impl Text<'_> {
     /// The text, decoded into this room if need be.
-    fn decode<'r>(self, room: &'r mut [u8]) -> Result<&'r [u8], Malformed> {
+    fn decode(self, room: &mut [u8]) -> Result<&[u8], Malformed> {
         if self.huffman {
             return huffman(self.bytes, room);
         }
