@@ -9,13 +9,16 @@ use std::io;
 use mio::{Registry, Token, event::Event};
 
 use super::{
+    control::Limits,
     exchange::{Ended, Exchange},
-    http1::{Answer, Progress, Response},
+    http1::Http1,
     http2::{Broken, Http2},
     stream::{Buffers, Found, Route, Stream, local_class, tls_class},
-    worker::Limits,
 };
 use crate::{clock::Clock, run::Class, units::SECOND_NS};
+
+/// Reads in a row before others get their turn; each takes up to 64 kB.
+const READS_MAX: u32 = 4;
 
 /// What connections of one thread share.
 pub(super) struct Context {
@@ -60,7 +63,7 @@ enum Phase {
 }
 
 /// Why a stream is of no use any more.
-enum Fault {
+pub(super) enum Fault {
     Io(io::Error),
     Class(Class),
     /// The last answer was the end, or the peer spoke out of turn.
@@ -101,6 +104,10 @@ pub(super) struct Connection {
     is_broken: bool,
     /// When the server will have closed it if it stays idle.
     idle_until_ns: u64,
+    /// There is more to read than fitted into a turn.
+    is_unread: bool,
+    /// Whether it was said that it takes no more requests.
+    is_retired: bool,
 }
 
 impl Connection {
@@ -143,6 +150,8 @@ impl Connection {
             phase_ns,
             is_broken: false,
             idle_until_ns: u64::MAX,
+            is_unread: false,
+            is_retired: false,
         })
     }
 
@@ -166,6 +175,28 @@ impl Connection {
     /// Whether it is over with it.
     pub(super) fn is_closed(&self) -> bool {
         self.phase == Phase::Closed
+    }
+
+    /// Whether it takes no more requests from now on; true only once.
+    pub(super) fn retires(&mut self) -> bool {
+        let is_over = match &self.codec {
+            _ if self.phase == Phase::Closed => true,
+            Codec::Http1(_) => false,
+            Codec::Http2(http2) => http2.is_spent(),
+        };
+        is_over && !std::mem::replace(&mut self.is_retired, true)
+    }
+
+    /// Whether there is more to read than fitted into a turn.
+    pub(super) fn is_unread(&self) -> bool {
+        self.is_unread
+    }
+
+    /// Goes on reading where the last turn ended.
+    pub(super) fn read_on(&mut self, cx: &mut Context) {
+        if std::mem::take(&mut self.is_unread) {
+            self.read(cx, true);
+        }
     }
 
     /// Takes a request; [`Connection::flush`] must follow.
@@ -266,9 +297,16 @@ impl Connection {
         self.begin(cx);
     }
 
-    /// Reads until the socket is empty; when the peer is known to have closed, to the end.
+    /// Reads until the socket is empty; when the peer is known to have closed, to the end. A
+    /// peer that sends as fast as we read gets a turn and not more: others wait for theirs.
     fn read(&mut self, cx: &mut Context, to_the_end: bool) {
+        let mut turns = READS_MAX;
         while self.phase != Phase::Closed {
+            if turns == 0 {
+                self.is_unread = true;
+                break;
+            }
+            turns -= 1;
             let (codec, stream) = (&mut self.codec, &mut self.stream);
             let mut idle_s = None;
             let mut buffers = std::mem::take(&mut cx.buffers);
@@ -304,12 +342,14 @@ impl Connection {
                 }
             }
             _ if self.phase != Phase::Open => {}
-            // Answers to settings and pings, and the rest of request bodies.
-            Codec::Http2(http2) if http2.outbox.waiting() > 0 => self.flush(cx),
-            Codec::Http2(http2) if http2.is_going_away() && http2.busy() == 0 => {
+            Codec::Http2(http2) if http2.is_spent() && http2.busy() == 0 => {
                 self.phase = Phase::Closed;
             }
+            // What the peer had said before the connection broke is read first.
+            _ if self.is_broken && self.is_unread => {}
             _ if self.is_broken => self.ended(false, cx),
+            // Answers to settings and pings, and the rest of request bodies.
+            Codec::Http2(http2) if http2.outbox.waiting() > 0 => self.flush(cx),
             _ if self.stream.has_unsent() => self.flush(cx),
             _ => {}
         }
@@ -351,7 +391,7 @@ impl Connection {
         }
         match &mut self.codec {
             Codec::Http1(http1) => http1.ended(in_order, self.is_broken, cx),
-            Codec::Http2(http2) => http2.lost(None, &mut cx.endings),
+            Codec::Http2(http2) => http2.ended(self.is_broken, &mut cx.endings),
         }
     }
 
@@ -371,8 +411,12 @@ impl Connection {
         let now_ns = cx.now_ns;
         let waited_ns = now_ns.saturating_sub(self.phase_ns);
         if matches!(self.phase, Phase::Connecting | Phase::Handshaking) {
+            // A handshake has what the connect has left of the time.
+            let waited_ns = waited_ns + self.opened.connect_ns;
             if waited_ns >= cx.limits.connect_ns {
                 self.lost(Some(Class::ConnectTimeout), cx);
+            } else if waited_ns >= cx.limits.total_ns {
+                self.lost(Some(Class::TotalTimeout), cx);
             }
             return;
         }
@@ -386,7 +430,11 @@ impl Connection {
             },
             Codec::Http2(http2) => {
                 http2.sweep(now_ns, &cx.limits, &mut cx.endings);
+                let is_over = http2.is_spent() && http2.busy() == 0;
                 self.flush(cx);
+                if is_over {
+                    self.phase = Phase::Closed;
+                }
             }
         }
     }
@@ -408,139 +456,4 @@ impl Connection {
 fn idle_deadline(now_ns: u64, idle_s: u32) -> u64 {
     let said_ns = u64::from(idle_s) * SECOND_NS;
     now_ns + said_ns.saturating_sub(SECOND_NS).max(said_ns / 2)
-}
-
-/// One request after the other.
-struct Http1 {
-    exchange: Option<Exchange>,
-    written: usize,
-    response: Response,
-    first_byte_ns: u64,
-    phase_ns: u64,
-    is_answered: bool,
-    /// Whether an earlier answer was complete: the connection is reused.
-    is_proven: bool,
-}
-
-impl Http1 {
-    fn new(exchange: Exchange) -> Self {
-        Self {
-            written: 0,
-            response: Response::new(exchange.card().asked),
-            first_byte_ns: 0,
-            phase_ns: exchange.sent_ns,
-            is_answered: false,
-            is_proven: false,
-            exchange: Some(exchange),
-        }
-    }
-
-    fn begin(&mut self, exchange: Exchange) {
-        let is_proven = self.is_proven;
-        *self = Self {
-            is_proven,
-            ..Self::new(exchange)
-        };
-    }
-
-    fn rest(&self) -> &[u8] {
-        let bytes = self.exchange.as_ref().map(|it| &it.wire().bytes);
-        bytes.map_or(&[], |bytes| &bytes[self.written..])
-    }
-
-    fn feed(
-        &mut self,
-        bytes: &[u8],
-        cx: &mut Context,
-        idle_s: &mut Option<u32>,
-    ) -> Result<(), Fault> {
-        if self.exchange.is_none() {
-            cx.strays += 1;
-            return Err(Fault::Done);
-        }
-        self.is_answered = true;
-        match self.response.feed(bytes) {
-            Ok(Progress::More) => {
-                // A head that trickles in, or interim answers without end, gain no time.
-                if self.response.has_head() {
-                    self.phase_ns = cx.now_ns;
-                    if self.first_byte_ns == 0 {
-                        self.first_byte_ns = cx.now_ns;
-                    }
-                }
-                Ok(())
-            }
-            Ok(Progress::Done(answer, used)) => {
-                let is_stray = used < bytes.len();
-                cx.strays += u64::from(is_stray);
-                let is_reusable = answer.reusable && !is_stray && self.rest().is_empty();
-                *idle_s = answer.idle_s;
-                self.succeed(answer, cx);
-                if is_reusable {
-                    Ok(())
-                } else {
-                    Err(Fault::Done)
-                }
-            }
-            Err(class) => Err(Fault::Class(class)),
-        }
-    }
-
-    fn succeed(&mut self, answer: Answer, cx: &mut Context) {
-        self.is_proven = true;
-        let Some(exchange) = self.exchange.take() else {
-            return;
-        };
-        let expected = exchange.card().expect_status;
-        let first_byte_ns = match self.first_byte_ns {
-            0 => cx.now_ns,
-            before => before,
-        };
-        cx.endings.push(Ended {
-            exchange,
-            class: Class::of_status(answer.status, expected, answer.retry_after),
-            status: Some(answer.status),
-            body_bytes: answer.body_bytes,
-            first_byte_ns,
-            may_retry: false,
-        });
-    }
-
-    fn fail(&mut self, class: Class, cx: &mut Context) {
-        if let Some(exchange) = self.exchange.take() {
-            let is_race = class == Class::ClosedReused && !self.is_answered;
-            cx.endings.push(Ended {
-                may_retry: is_race,
-                ..exchange.failed(class)
-            });
-        }
-    }
-
-    fn ended(&mut self, in_order: bool, is_broken: bool, cx: &mut Context) {
-        cx.tick();
-        let class = match self.response.finish() {
-            _ if self.exchange.is_none() => return,
-            Ok(answer) if in_order => return self.succeed(answer, cx),
-            Ok(_) => Class::TruncatedBody,
-            Err(Some(class)) => class,
-            Err(None) if self.is_proven => Class::ClosedReused,
-            Err(None) if is_broken => Class::WriteReset,
-            Err(None) => Class::ClosedBeforeResponse,
-        };
-        self.fail(class, cx);
-    }
-
-    fn overdue(&self, now_ns: u64, limits: &Limits) -> Option<Class> {
-        let exchange = self.exchange.as_ref()?;
-        let waited_ns = now_ns.saturating_sub(self.phase_ns);
-        if now_ns.saturating_sub(exchange.sent_ns) >= limits.total_ns {
-            return Some(Class::TotalTimeout);
-        }
-        let (limit_ns, class) = if self.response.has_head() {
-            (limits.idle_ns, Class::BodyIdleTimeout)
-        } else {
-            (limits.header_ns, Class::HeaderTimeout)
-        };
-        (waited_ns >= limit_ns).then_some(class)
-    }
 }

@@ -11,6 +11,7 @@ use mio::{Poll, Waker};
 use tokio::sync::mpsc;
 
 use super::{
+    control::{Gauge, Limits, Stop, share},
     encode::Encoder,
     feed::{Endpoints, Feed},
     queue::queue,
@@ -19,7 +20,7 @@ use super::{
     source::{Recipe, Source},
     stream::{Route, RouteError},
     tally::{Part, merge},
-    worker::{self, FEED_TOKEN, Gauge, Limits, Stop, Task, share},
+    worker::{self, FEED_TOKEN, Task},
 };
 use crate::{
     clock::{Clock, prefer_this_thread},

@@ -9,11 +9,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use rand::RngExt;
 
 use super::{
+    control::Stop,
     encode::{Card, Deck},
     queue::Producer,
     schedule::{Arrangement, Arrivals, Window, purpose, stream},
     source::{Drawn, Pick, Recipe, Source},
-    worker::Stop,
 };
 use crate::{
     clock::Clock,

@@ -205,6 +205,8 @@ fn length(bytes: &[u8]) -> Result<Option<usize>, super::http2::Broken> {
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     written: usize,
+    /// Bytes of answers to settings and pings since it was last empty.
+    chatter: usize,
 }
 
 impl Outbox {
@@ -218,12 +220,18 @@ impl Outbox {
         self.bytes.len() - self.written
     }
 
+    /// How much of it may be answers to settings and pings: what a peer can make grow without
+    /// end that asks and never reads.
+    pub(super) fn chatter(&self) -> usize {
+        self.chatter
+    }
+
     /// So many of them were written.
     pub(super) fn wrote(&mut self, n: usize) {
         self.written += n;
         if self.written == self.bytes.len() {
             self.bytes.clear();
-            self.written = 0;
+            (self.written, self.chatter) = (0, 0);
         } else if self.written > COMPACT {
             self.bytes.drain(..self.written);
             self.written = 0;
@@ -286,11 +294,13 @@ impl Outbox {
 
     /// Confirms the peer's settings.
     pub(super) fn settings_ack(&mut self) {
+        self.chatter += HEAD;
         self.frame(Kind::Settings, Flags::ACK, 0, &[]);
     }
 
     /// Answers a ping.
     pub(super) fn pong(&mut self, payload: &[u8]) {
+        self.chatter += HEAD + payload.len();
         self.frame(Kind::Ping, Flags::ACK, 0, payload);
     }
 }

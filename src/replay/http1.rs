@@ -4,8 +4,11 @@
 //! body is counted and discarded. Nothing is decompressed. It never reads past the answer: what
 //! is left over is reported, and the connection is not used again.
 
+mod client;
+
 use std::mem::MaybeUninit;
 
+pub(super) use self::client::Http1;
 use crate::run::Class;
 
 /// Heads larger than this many bytes are refused.

@@ -5,14 +5,17 @@
 //! accepted, so only the connection's window is ever refilled. A stream that breaks fails
 //! alone; a connection that breaks the protocol takes all its streams with it.
 
+mod stream;
+
+use self::stream::Stream;
 use super::{
+    control::Limits,
     exchange::{Ended, Exchange},
     frame::{Flags, Frame, Kind, Outbox, Splitter},
     hpack,
     http1::{BODY_BYTES_MAX, HEAD_BYTES_MAX, INTERIM_MAX},
-    worker::Limits,
 };
-use crate::run::{Class, Group};
+use crate::run::Class;
 
 /// What a stream may receive: more than is accepted, so that too large a body is seen as such.
 const STREAM_WINDOW: u32 = 17 << 20;
@@ -34,43 +37,6 @@ const CANCEL: u32 = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Broken;
 
-#[derive(Debug)]
-struct Stream {
-    exchange: Exchange,
-    /// Bytes of the request's body that were framed.
-    body_sent: usize,
-    send_window: i64,
-    status: u16,
-    retry_after: bool,
-    declared: Option<u64>,
-    body_bytes: u64,
-    first_byte_ns: u64,
-    interim: u32,
-    /// When the present phase began: waiting for the head, waiting for more body.
-    phase_ns: u64,
-}
-
-impl Stream {
-    fn has_head(&self) -> bool {
-        self.status != 0
-    }
-
-    fn ended(self, class: Class) -> Ended {
-        let status = self.has_head().then_some(self.status);
-        Ended {
-            status: status.filter(|_| matches!(class.group(), Group::Ok | Group::HttpError)),
-            body_bytes: self.body_bytes,
-            first_byte_ns: self.first_byte_ns,
-            ..self.exchange.failed(class)
-        }
-    }
-
-    fn is_body_framed(&self) -> bool {
-        let wire = self.exchange.wire();
-        wire.head + self.body_sent == wire.bytes.len()
-    }
-}
-
 /// The client's end of a connection.
 #[derive(Debug)]
 pub(super) struct Http2 {
@@ -88,6 +54,8 @@ pub(super) struct Http2 {
     is_going_away: bool,
     /// Whether any answer was complete.
     is_proven: bool,
+    /// Whether the connection broke while something was written.
+    is_cut: bool,
     /// What is to be written to the peer.
     pub(super) outbox: Outbox,
 }
@@ -111,13 +79,14 @@ impl Http2 {
             has_settings: false,
             is_going_away: false,
             is_proven: false,
+            is_cut: false,
             outbox,
         }
     }
 
     /// How many more requests it takes now.
     pub(super) fn room(&self) -> usize {
-        if self.is_going_away || self.next_id > LAST_ID {
+        if self.is_spent() {
             return 0;
         }
         let max = self.streams_max.min(self.peer_streams_max);
@@ -134,9 +103,9 @@ impl Http2 {
         self.is_proven
     }
 
-    /// Whether the peer has said that it takes no more.
-    pub(super) fn is_going_away(&self) -> bool {
-        self.is_going_away
+    /// Whether it takes no more requests: the peer says so, or there are no numbers left.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_going_away || self.next_id > LAST_ID
     }
 
     /// Starts a request: frames it as far as the windows allow.
@@ -208,7 +177,7 @@ impl Http2 {
         let mut splitter = std::mem::take(&mut self.splitter);
         let result = splitter.feed(bytes, |frame| self.frame(&frame, now_ns, endings));
         self.splitter = splitter;
-        if self.outbox.waiting() > OUTBOX_MAX && self.streams.iter().all(Stream::is_body_framed) {
+        if self.outbox.chatter() > OUTBOX_MAX {
             return Err(Broken);
         }
         result
@@ -460,16 +429,23 @@ impl Http2 {
         Ok(())
     }
 
+    /// The connection has ended, or broke while something was written.
+    pub(super) fn ended(&mut self, is_broken: bool, endings: &mut Vec<Ended>) {
+        self.is_cut = is_broken;
+        self.lost(None, endings);
+    }
+
     /// The connection has ended; everything under way ends with it.
     pub(super) fn lost(&mut self, cause: Option<Class>, endings: &mut Vec<Ended>) {
         self.ids.clear();
         for stream in std::mem::take(&mut self.streams) {
-            let silent = !stream.has_head() && stream.interim == 0;
+            let silent = stream.is_silent();
             let class = match cause {
                 Some(class) => class,
                 None if self.is_going_away => Class::H2Goaway,
                 None if !silent => Class::TruncatedBody,
                 None if self.is_proven => Class::ClosedReused,
+                None if self.is_cut => Class::WriteReset,
                 None => Class::ClosedBeforeResponse,
             };
             let ended = stream.ended(class);

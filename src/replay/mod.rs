@@ -4,6 +4,7 @@
 //! loop, one a thread) → `connection` and `http1` → `tally` → `engine` (slots, whole again).
 
 mod connection;
+mod control;
 mod encode;
 mod engine;
 mod exchange;
@@ -22,8 +23,8 @@ mod stream;
 mod tally;
 mod worker;
 
+pub use control::{Gauge, Limits, Stop};
 pub use engine::{EngineError, Load, Running, start};
 pub use feed::{Endpoints, expected, mean_rate};
 pub use schedule::{Arrangement, Arrivals, Layout, SlotSpec, Window};
 pub use stream::RouteError;
-pub use worker::{Gauge, Limits, Stop};

@@ -8,9 +8,9 @@ use slab::Slab;
 
 use super::{
     connection::{Connection, Context, Opened},
+    control::Limits,
     exchange::{Ended, Exchange},
     stream::{Buffers, Route},
-    worker::Limits,
 };
 use crate::clock::Clock;
 
@@ -28,6 +28,14 @@ struct Lane {
     in_flight: usize,
 }
 
+/// Where a request goes.
+enum Place {
+    /// To the connection in this place.
+    On(usize),
+    /// To a new connection.
+    New,
+}
+
 /// All connections of one thread.
 pub(super) struct Pool {
     registry: Registry,
@@ -36,6 +44,8 @@ pub(super) struct Pool {
     serial: u64,
     /// Written to, but not flushed yet: one flush serves all requests of one turn.
     unflushed: Vec<usize>,
+    /// Those with more to read than they got in their turn.
+    unread: Vec<usize>,
     forgotten: usize,
     pub(super) cx: Context,
 }
@@ -62,6 +72,7 @@ impl Pool {
             lanes,
             serial: 0,
             unflushed: Vec::new(),
+            unread: Vec::new(),
             forgotten: 0,
             cx: Context {
                 clock,
@@ -91,12 +102,13 @@ impl Pool {
     }
 
     /// Takes a connection that has room out of the list: the one used last, so that a few are
-    /// kept warm; with HTTP/2 the one used longest ago, so that all carry alike.
-    fn unlist(&mut self, side: usize) -> Option<usize> {
+    /// kept warm; with HTTP/2 the one used longest ago, so that all carry alike. What is sent a
+    /// second time goes to the one used last in any case: it is the least likely to go away.
+    fn unlist(&mut self, side: usize, is_retry: bool) -> Option<usize> {
         let now_ns = self.cx.now_ns;
         loop {
             let lane = self.lane(side);
-            let (key, serial) = if lane.route.is_http2 {
+            let (key, serial) = if lane.route.is_http2 && !is_retry {
                 lane.listed.pop_front()?
             } else {
                 lane.listed.pop_back()?
@@ -132,34 +144,53 @@ impl Pool {
     /// # Errors
     /// The request, when more would be in flight than the limits allow.
     pub(super) fn send(&mut self, exchange: Exchange) -> Result<(), Exchange> {
-        let (side, limits) = (exchange.side, self.cx.limits);
-        let lane = self.lane(side);
-        if lane.in_flight >= limits.in_flight_max {
+        let side = exchange.side;
+        if self.in_flight_on(side) >= self.cx.limits.in_flight_max {
             return Err(exchange);
         }
-        // HTTP/2 opens all its connections before it puts two requests on one.
-        let connections_max = if lane.route.is_http2 {
+        let Some(place) = self.place(side, false) else {
+            return Err(exchange);
+        };
+        self.lane(side).in_flight += 1;
+        self.put(place, exchange);
+        Ok(())
+    }
+
+    /// Where a request goes; nowhere when all connections that there may be are full.
+    fn place(&mut self, side: usize, is_retry: bool) -> Option<Place> {
+        let limits = self.cx.limits;
+        let lane = self.lane(side);
+        let is_http2 = lane.route.is_http2;
+        let connections_max = if is_http2 {
             limits.http2_connections_max
         } else {
             limits.connections_max
         };
         let may_open = lane.connections < connections_max;
-        let first_open = lane.route.is_http2 && may_open;
-        let key = if first_open { None } else { self.unlist(side) };
-        match key {
-            Some(key) => {
-                self.lane(side).in_flight += 1;
+        // HTTP/2 opens all its connections before it puts two requests on one. What met a closing
+        // HTTP/1.1 connection must not meet another one.
+        let must_open = if is_http2 { may_open } else { is_retry };
+        let listed = if must_open {
+            None
+        } else {
+            self.unlist(side, is_retry)
+        };
+        match listed {
+            Some(key) => Some(Place::On(key)),
+            None if may_open || must_open => Some(Place::New),
+            None => None,
+        }
+    }
+
+    fn put(&mut self, place: Place, exchange: Exchange) {
+        match place {
+            Place::On(key) => {
                 self.connections[key].send(exchange);
                 self.unflushed.push(key);
                 self.list(key);
             }
-            None if may_open => {
-                self.lane(side).in_flight += 1;
-                self.open(exchange);
-            }
-            None => return Err(exchange),
+            Place::New => self.open(exchange),
         }
-        Ok(())
     }
 
     fn open(&mut self, exchange: Exchange) {
@@ -200,28 +231,54 @@ impl Pool {
         }
     }
 
+    /// Whether somebody has more to read than fitted into a turn.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Gives those their next turn.
+    pub(super) fn read_on(&mut self) {
+        for key in std::mem::take(&mut self.unread) {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.read_on(&mut self.cx);
+                self.settle(key);
+            }
+        }
+    }
+
     /// Puts a connection where it belongs now: back on the list, or away.
     fn settle(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        let side = connection.side;
+        // One that takes nothing more leaves its place to another before it is gone.
+        if connection.retires() {
+            self.lane(side).connections -= 1;
+        }
         let connection = &self.connections[key];
-        if !connection.is_closed() {
-            self.list(key);
+        if connection.is_closed() {
+            self.forgotten += usize::from(connection.is_listed);
+            self.connections.remove(key);
             return;
         }
-        let connection = self.connections.remove(key);
-        self.forgotten += usize::from(connection.is_listed);
-        self.lane(connection.side).connections -= 1;
+        if connection.is_unread() && !self.unread.contains(&key) {
+            self.unread.push(key);
+        }
+        self.list(key);
     }
 
     /// The next request that has ended for good; one that may be sent again is.
     pub(super) fn next_ended(&mut self) -> Option<Ended> {
         while let Some(ended) = self.cx.endings.pop() {
-            if ended.is_to_be_retried() {
+            let side = ended.exchange.side;
+            if ended.is_to_be_retried()
+                && let Some(place) = self.place(side, true)
+            {
                 let mut exchange = ended.exchange;
                 exchange.is_retried = true;
-                self.open(exchange);
+                self.put(place, exchange);
                 continue;
             }
-            self.lane(ended.exchange.side).in_flight -= 1;
+            self.lane(side).in_flight -= 1;
             return Some(ended);
         }
         None
@@ -258,9 +315,8 @@ impl Pool {
         for key in 0..self.connections.capacity() {
             if let Some(connection) = self.connections.get_mut(key) {
                 act(connection, &mut self.cx);
-                if connection.is_closed() {
-                    self.settle(key);
-                }
+                // Time-outs may have closed it, or made room on it.
+                self.settle(key);
             }
         }
     }

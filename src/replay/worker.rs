@@ -9,10 +9,7 @@ use std::{
     io,
     os::fd::AsRawFd,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -20,6 +17,7 @@ use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 use tokio::sync::mpsc;
 
 use super::{
+    control::{Gauge, Limits, Stop},
     encode::Hand,
     exchange::Exchange,
     feed::{Event, Shot},
@@ -55,90 +53,6 @@ const EVENTS_MAX: usize = 256;
 /// The token of the thread's waker.
 pub(super) const FEED_TOKEN: Token = Token(0);
 const ALARM_TOKEN: Token = Token(1);
-
-/// Bounds on requests and connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests in flight per side; more are counted as not sent.
-    pub in_flight_max: usize,
-    /// Connections per side that carry one request at a time.
-    pub connections_max: usize,
-    /// Connections per side that carry several.
-    pub http2_connections_max: usize,
-    /// Requests at once on one connection, where the protocol allows several.
-    pub streams_max: usize,
-    /// Time to connect, TLS included, in nanoseconds.
-    pub connect_ns: u64,
-    /// Time from the request to the end of the answer's head, in nanoseconds.
-    pub header_ns: u64,
-    /// Time that a body may stand still, in nanoseconds.
-    pub idle_ns: u64,
-    /// Time for the whole request, in nanoseconds.
-    pub total_ns: u64,
-    /// Time for what is in flight when a run is stopped, in nanoseconds.
-    pub drain_ns: u64,
-}
-
-impl Limits {
-    /// The share of one of several threads; all shares together are the whole.
-    pub(super) fn share(self, thread: usize, threads: usize) -> Self {
-        let part = |whole| share(whole, thread, threads).max(1);
-        Self {
-            in_flight_max: part(self.in_flight_max),
-            connections_max: part(self.connections_max),
-            http2_connections_max: part(self.http2_connections_max),
-            ..self
-        }
-    }
-}
-
-/// The part of a whole that falls to one of several threads.
-pub(super) fn share(whole: usize, thread: usize, threads: usize) -> usize {
-    whole / threads + usize::from(thread < whole % threads)
-}
-
-/// Whether a run goes on, as seen by all its threads.
-#[derive(Debug, Default)]
-pub struct Stop(AtomicU8);
-
-impl Stop {
-    /// Send nothing more, wait for what is in flight.
-    pub fn gently(&self) {
-        self.0.fetch_max(1, Ordering::Relaxed);
-    }
-
-    /// Give up what is in flight too.
-    pub fn at_once(&self) {
-        self.0.fetch_max(2, Ordering::Relaxed);
-    }
-
-    /// Whether sending is over.
-    pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
-    }
-
-    fn is_urgent(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 1
-    }
-}
-
-/// What a progress display may read while the load runs; brought up to date some fifty times a
-/// second.
-#[derive(Debug, Default)]
-pub struct Gauge {
-    /// Requests sent so far.
-    pub sent: AtomicU64,
-    /// Requests that failed so far.
-    pub failed: AtomicU64,
-    /// Requests in flight now.
-    pub in_flight: AtomicU64,
-    /// Connections that broke the protocol while idle.
-    pub stray: AtomicU64,
-    /// Requests that were sent and have ended, by side, the baseline first.
-    pub ended: [AtomicU64; 2],
-    /// Those of them to which the target gave no sign of life.
-    pub unanswered: [AtomicU64; 2],
-}
 
 /// What a thread adds to the gauge from time to time.
 #[derive(Debug, Default)]
@@ -265,13 +179,17 @@ impl Worker {
                     }
                 }
             }
+            if self.pool.has_unread() {
+                self.pool.read_on();
+                self.count();
+            }
         }
     }
 
     /// Waits for the next instant or for a socket, whichever comes first.
     fn wait(&mut self, events: &mut Events, is_behind: bool) -> io::Result<()> {
         let wake_ns = self.next_ns.min(self.sweep_ns);
-        let timeout = if is_behind {
+        let timeout = if is_behind || self.pool.has_unread() {
             Some(Duration::ZERO)
         } else {
             self.alarm.set(wake_ns)?;
@@ -282,7 +200,7 @@ impl Worker {
             _ => {}
         }
         let now_ns = self.pool.cx.tick();
-        if !is_behind {
+        if timeout.is_none() {
             let late_ns = now_ns.saturating_sub(wake_ns);
             self.stall_ns = self.stall_ns.max(late_ns);
         }
@@ -462,6 +380,8 @@ impl Worker {
     fn flush(&mut self) {
         self.pool.flush();
         self.count();
+        // What is sent once more shall not wait for the next turn.
+        self.pool.flush();
     }
 
     /// Counts what has ended.

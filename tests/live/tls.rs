@@ -27,13 +27,13 @@ use crate::{
 };
 
 /// An authority of the test's own.
-struct Authority {
+pub(crate) struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -43,7 +43,7 @@ impl Authority {
     }
 
     /// A server with a certificate for this name that ends with this year.
-    fn acceptor(&self, name: &str, year: i32) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self, name: &str, year: i32) -> TlsAcceptor {
         let until = date_time_ymd(year, 12, 31);
         self.acceptor_with(name, |params| params.not_after = until, false)
     }
