@@ -39,6 +39,10 @@ pub(super) struct Broken;
 
 /// The client's end of a connection.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing about the connection, and none excludes another"
+)]
 pub(super) struct Http2 {
     ids: Vec<u32>,
     streams: Vec<Stream>,
