@@ -18,21 +18,56 @@ use crate::units::count;
 const LOWEST_NS: u64 = 100;
 /// Longer times are recorded as this: about 1.2 hours.
 const HIGHEST_NS: u64 = 1 << 42;
+/// The smallest bucket is two to this power wide, and two to the other share one width.
+const UNIT_BITS: u32 = 6;
+const SUB_BITS: u32 = 11;
+/// A distribution of fewer values than this, in fewer buckets than that, keeps only those that
+/// it has: a workload of a thousand endpoints asks each of them rarely.
+const SPARSE_VALUES: u32 = 4096;
+const SPARSE_BUCKETS: usize = 2048;
 
 /// A distribution of durations in nanoseconds.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Histogram {
-    // Absent until the first value.
-    hdr: Option<Box<Hdr<u32>>>,
+pub struct Histogram(Store);
+
+#[derive(Debug, Clone)]
+enum Store {
+    /// Buckets with their counts in ascending order, and how many values there are.
+    Sparse(Vec<(Bucket, u32)>, u32),
+    Full(Box<Hdr<u32>>),
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self(Store::Sparse(Vec::new(), 0))
+    }
 }
 
 impl PartialEq for Histogram {
     fn eq(&self, other: &Self) -> bool {
-        match (&self.hdr, &other.hdr) {
-            (Some(a), Some(b)) => a == b,
-            _ => self.count() == 0 && other.count() == 0,
-        }
+        self.recorded().eq(other.recorded())
+    }
+}
+
+/// One of the buckets of HdrHistogram with these parameters, in the order of their values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Bucket(u32);
+
+impl Bucket {
+    fn of(ns: u64) -> Self {
+        let bits = u64::BITS - (ns | (1 << (UNIT_BITS + SUB_BITS)) >> 1).leading_zeros();
+        let shift = bits - SUB_BITS;
+        let place = u32::try_from(ns >> shift).expect("eleven bits are left");
+        Self((shift - UNIT_BITS) << SUB_BITS | place)
+    }
+
+    fn width_ns(self) -> u64 {
+        1 << ((self.0 >> SUB_BITS) + UNIT_BITS)
+    }
+
+    fn low_ns(self) -> u64 {
+        u64::from(self.0 & ((1 << SUB_BITS) - 1)) * self.width_ns()
     }
 }
 
@@ -58,35 +93,102 @@ impl From<Histogram> for String {
 impl Histogram {
     /// Adds one duration; longer than the range counts as the longest.
     pub fn record(&mut self, ns: u64) {
-        let hdr = self.hdr.get_or_insert_with(|| Box::new(empty()));
-        hdr.record(ns.min(HIGHEST_NS))
-            .expect("an auto-resized histogram takes every value");
+        let ns = ns.min(HIGHEST_NS);
+        match &mut self.0 {
+            Store::Full(hdr) => hdr
+                .record(ns)
+                .expect("an auto-resized histogram takes every value"),
+            Store::Sparse(..) => self.add(Bucket::of(ns), 1),
+        }
+    }
+
+    fn add(&mut self, bucket: Bucket, n: u32) {
+        let Store::Sparse(buckets, values) = &mut self.0 else {
+            return self.full_mut(|hdr| add(hdr, bucket, n));
+        };
+        *values = values.saturating_add(n);
+        match buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(at) => buckets[at].1 += n,
+            Err(at) => buckets.insert(at, (bucket, n)),
+        }
+        if *values >= SPARSE_VALUES || buckets.len() >= SPARSE_BUCKETS {
+            self.full_mut(|_| {});
+        }
+    }
+
+    fn full_mut(&mut self, act: impl FnOnce(&mut Hdr<u32>)) {
+        if let Store::Sparse(..) = &self.0 {
+            self.0 = Store::Full(Box::new(self.full()));
+        }
+        if let Store::Full(hdr) = &mut self.0 {
+            act(hdr);
+        }
+    }
+
+    fn full(&self) -> Hdr<u32> {
+        match &self.0 {
+            Store::Full(hdr) => hdr.as_ref().clone(),
+            Store::Sparse(buckets, _) => {
+                let mut hdr = empty();
+                for (bucket, n) in buckets {
+                    add(&mut hdr, *bucket, *n);
+                }
+                hdr
+            }
+        }
     }
 
     /// Adds all values of another histogram.
     pub fn merge(&mut self, other: &Self) {
-        let Some(from) = &other.hdr else { return };
-        match &mut self.hdr {
-            Some(into) => into
-                .add(from.as_ref())
-                .expect("equal, auto-resized parameters"),
-            None => self.hdr = Some(from.clone()),
+        match &other.0 {
+            Store::Sparse(buckets, _) => {
+                for (bucket, n) in buckets {
+                    self.add(*bucket, *n);
+                }
+            }
+            Store::Full(from) => self.full_mut(|into| {
+                into.add(from.as_ref())
+                    .expect("equal, auto-resized parameters");
+            }),
         }
     }
 
     /// How many values were recorded.
     pub fn count(&self) -> u64 {
-        self.hdr.as_ref().map_or(0, |hdr| hdr.len())
+        match &self.0 {
+            Store::Sparse(_, values) => u64::from(*values),
+            Store::Full(hdr) => hdr.len(),
+        }
+    }
+
+    /// Recorded buckets as (low edge, width, count), from low to high.
+    fn recorded(&self) -> Box<dyn Iterator<Item = (u64, u64, u64)> + '_> {
+        match &self.0 {
+            Store::Sparse(buckets, _) => Box::new(
+                buckets
+                    .iter()
+                    .map(|(bucket, n)| (bucket.low_ns(), bucket.width_ns(), u64::from(*n))),
+            ),
+            Store::Full(hdr) => Box::new(hdr.iter_recorded().map(|step| {
+                let low_ns = hdr.lowest_equivalent(step.value_iterated_to());
+                let n = step.count_since_last_iteration();
+                (low_ns, hdr.equivalent_range(low_ns), n)
+            })),
+        }
     }
 
     /// The mean in nanoseconds; 0 when empty.
     pub fn mean_ns(&self) -> f64 {
-        self.hdr.as_ref().map_or(0.0, |hdr| hdr.mean())
+        let sum = self
+            .buckets()
+            .map(|(middle_ns, n)| count(middle_ns) * count(n));
+        sum.sum::<f64>() / count(self.count().max(1))
     }
 
     /// The largest value in nanoseconds, to three digits; 0 when empty.
     pub fn max_ns(&self) -> u64 {
-        self.hdr.as_ref().map_or(0, |hdr| hdr.max())
+        let last = self.recorded().last();
+        last.map_or(0, |(low_ns, width_ns, _)| low_ns + width_ns - 1)
     }
 
     /// The quantile in `[0, 1]` in nanoseconds, interpolated; `None` when empty.
@@ -99,18 +201,13 @@ impl Histogram {
     /// `L + W·(rank − ½ − C)/c` with low edge L, width W, count c and C values below
     /// (method.md 2.2). `None` when the rank is above the count.
     pub fn rank(&self, rank: f64) -> Option<Read> {
-        let hdr = self.hdr.as_ref()?;
         let mut below = 0.0;
-        for bucket in hdr.iter_recorded() {
-            let inside = count(bucket.count_since_last_iteration());
+        for (low_ns, width_ns, n) in self.recorded() {
+            let inside = count(n);
             if below + inside >= rank {
-                let low = hdr.lowest_equivalent(bucket.value_iterated_to());
-                let width = count(hdr.equivalent_range(low));
-                let value_ns = count(low) + width * (rank - 0.5 - below) / inside;
-                return Some(Read {
-                    value_ns,
-                    width_ns: width,
-                });
+                let width_ns = count(width_ns);
+                let value_ns = count(low_ns) + width_ns * (rank - 0.5 - below) / inside;
+                return Some(Read { value_ns, width_ns });
             }
             below += inside;
         }
@@ -119,23 +216,19 @@ impl Histogram {
 
     /// The recorded buckets from low to high as (middle in nanoseconds, count).
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.hdr.iter().flat_map(|hdr| {
-            hdr.iter_recorded().map(|bucket| {
-                let middle = hdr.median_equivalent(bucket.value_iterated_to());
-                (middle, bucket.count_since_last_iteration())
-            })
-        })
+        let recorded = self.recorded();
+        recorded.map(|(low_ns, width_ns, n)| (low_ns + width_ns / 2, n))
     }
 
     /// The V2 compressed encoding in base64, as other histogram readers take it; an empty
     /// histogram is the empty text.
     pub fn encode(&self) -> String {
-        let Some(hdr) = &self.hdr else {
+        if self.count() == 0 {
             return String::new();
-        };
+        }
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()
-            .serialize(hdr, &mut bytes)
+            .serialize(&self.full(), &mut bytes)
             .expect("writing to memory");
         STANDARD.encode(bytes)
     }
@@ -160,9 +253,7 @@ impl Histogram {
             ));
         }
         hdr.auto(true);
-        Ok(Self {
-            hdr: Some(Box::new(hdr)),
-        })
+        Ok(Self(Store::Full(Box::new(hdr))))
     }
 }
 
@@ -173,6 +264,11 @@ pub struct Read {
     pub value_ns: f64,
     /// The width of its bucket in nanoseconds: the resolution of the read-out.
     pub width_ns: f64,
+}
+
+fn add(hdr: &mut Hdr<u32>, bucket: Bucket, n: u32) {
+    hdr.record_n(bucket.low_ns(), n)
+        .expect("an auto-resized histogram takes every value");
 }
 
 fn empty() -> Hdr<u32> {
@@ -228,5 +324,31 @@ mod tests {
         }
         a.merge(&b);
         assert_eq!(a, both);
+    }
+
+    #[test]
+    fn few_values_are_kept_as_they_would_be_among_many() {
+        let mut value = 1_u64;
+        let mut histogram = Histogram::default();
+        let mut full = empty();
+        for n in 0..SPARSE_VALUES + 10 {
+            value = value
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let ns = (value >> 20) >> (n % 40);
+            histogram.record(ns);
+            full.record(ns.min(HIGHEST_NS)).unwrap();
+            let ns = ns.min(HIGHEST_NS);
+            assert_eq!(Bucket::of(ns).low_ns(), full.lowest_equivalent(ns), "{ns}");
+            assert_eq!(Bucket::of(ns).width_ns(), full.equivalent_range(ns), "{ns}");
+            if n.is_multiple_of(500) || n + 20 > SPARSE_VALUES {
+                let other = Histogram(Store::Full(Box::new(full.clone())));
+                assert_eq!(histogram, other);
+                assert_eq!(histogram.encode(), other.encode());
+                assert_eq!(histogram.max_ns(), full.max());
+                assert!((histogram.mean_ns() / full.mean() - 1.0).abs() < 1e-9);
+            }
+        }
+        assert!(matches!(histogram.0, Store::Full(_)));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     },
     tls::Trust,
     units::SECOND_NS,
-    workload::{Address, Request, Target},
+    workload::{Address, Protocol, Request, Target},
 };
 
 /// What is asked of a side, and for which load.
@@ -47,6 +47,11 @@ pub(super) async fn ask(
         )));
     }
     target.address.clone_from(&found.address);
+    // What the server chose here is what the load speaks: one protocol for a whole run.
+    target.protocol = match found.version {
+        Some("HTTP/2") => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
     let mut notes = Vec::new();
     if let (Some(address), true) = (&found.address, addresses.len() > 1) {
         notes.push(format!(

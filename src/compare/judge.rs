@@ -242,6 +242,18 @@ pub fn judge_death(
     comparison
 }
 
+/// What a judgement becomes when a side was not answering just when enough was known: too short
+/// to be called dead, but no PASS. `said` names the side and the instant.
+pub fn judge_failing(mut comparison: Comparison, said: &str) -> Comparison {
+    if comparison.verdict == Verdict::Pass {
+        comparison.verdict = Verdict::Inconclusive;
+        comparison
+            .causes
+            .insert(0, format!("{said}; measure again"));
+    }
+    comparison
+}
+
 /// The share of the planned requests that belongs to endpoints whose median was judged.
 fn coverage(design: &Design, changes: &[Change]) -> f64 {
     let is_judged =

@@ -29,7 +29,7 @@ mod validity;
 pub use checkup::{Checkup, Diagnosis};
 pub use comparison::{Change, Comparison, Interval, Reason, RoundsUsed, Status, Verdict, Warning};
 pub use evidence::RoundEvidence;
-pub use judge::{judge, judge_death};
+pub use judge::{judge, judge_death, judge_failing};
 pub use metric::Metric;
 pub use planning::{can_show_errors, clean_requests_needed, is_judgeable, minimum_requests};
 pub use policy::{Design, Margin, MarginRule, Margins, Policy, PolicyError, PolicyProblem};

@@ -7,7 +7,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::death::{Counts, Death, Watch};
 use crate::{
     clock::Clock,
-    compare::{Boundaries, Comparison, Design, Policy, RoundEvidence, Warning, judge, judge_death},
+    compare::{
+        Boundaries, Comparison, Design, Policy, RoundEvidence, Warning, judge, judge_death,
+        judge_failing,
+    },
     replay::{EngineError, Gauge, Load, Running, start},
     run::{RunFooter, Side, Slot},
     store::{RunLog, StoreError},
@@ -150,7 +153,7 @@ pub async fn conduct(
         elapsed_ns: clock.now_ns(),
     };
     keeper.finish(&footer);
-    let comparison = rounds.finish(death);
+    let comparison = rounds.finish(death, failing);
     warnings.extend(dead.map(death_warning));
     Ok(Ended {
         comparison,
@@ -296,15 +299,16 @@ impl<'a> Rounds<'a> {
     }
 
     /// The last comparison, made from nothing if no round was complete.
-    fn finish(self, death: Option<Death>) -> Option<Comparison> {
+    fn finish(self, death: Option<Death>, failing: Option<Death>) -> Option<Comparison> {
         let judgement = self.judgement?;
         let last = self.comparison.unwrap_or_else(|| judgement.judge(&[]));
-        Some(match death {
-            Some(death) => {
-                let said = death.sentence(death.side.name());
-                judge_death(last, death.side, death.other_is_healthy, &said)
+        Some(match (death, failing) {
+            (Some(it), _) => {
+                let said = it.sentence(it.side.name());
+                judge_death(last, it.side, it.other_is_healthy, &said)
             }
-            None => last,
+            (None, Some(it)) => judge_failing(last, &it.sentence(it.side.name())),
+            (None, None) => last,
         })
     }
 }

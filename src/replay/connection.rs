@@ -90,12 +90,18 @@ enum Codec {
 }
 
 /// One connection of one thread to one side.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing about the connection, and none excludes another"
+)]
 pub(super) struct Connection {
     pub(super) side: usize,
     /// Tells it apart from an earlier one in the same place.
     pub(super) serial: u64,
     /// Whether it is in the list of those that take requests.
     pub(super) is_listed: bool,
+    /// Whether it is counted among those that are being opened.
+    pub(super) counts_as_opening: bool,
     stream: Stream,
     codec: Codec,
     phase: Phase,
@@ -147,6 +153,7 @@ impl Connection {
             side,
             serial,
             is_listed: false,
+            counts_as_opening: true,
             stream,
             codec,
             phase: Phase::Connecting,
@@ -182,6 +189,11 @@ impl Connection {
         self.phase == Phase::Closed
     }
 
+    /// Whether it is still being opened.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Connecting | Phase::Handshaking)
+    }
+
     /// Whether it takes no more requests from now on; true only once.
     pub(super) fn retires(&mut self) -> bool {
         let is_over = match &self.codec {
@@ -214,9 +226,9 @@ impl Connection {
     }
 
     /// Takes a request; [`Connection::flush`] must follow.
-    pub(super) fn send(&mut self, exchange: Exchange) {
+    pub(super) fn send(&mut self, exchange: Exchange, now_ns: u64) {
         match &mut self.codec {
-            Codec::Http1(http1) => http1.begin(exchange),
+            Codec::Http1(http1) => http1.begin(exchange, now_ns),
             Codec::Http2(http2) => http2.begin(exchange),
         }
     }
@@ -425,7 +437,7 @@ impl Connection {
     pub(super) fn sweep(&mut self, cx: &mut Context) {
         let now_ns = cx.now_ns;
         let waited_ns = now_ns.saturating_sub(self.phase_ns);
-        if matches!(self.phase, Phase::Connecting | Phase::Handshaking) {
+        if self.is_opening() {
             // A handshake has what the connect has left of the time.
             let waited_ns = waited_ns + self.opened.connect_ns;
             if waited_ns >= cx.limits.connect_ns {
@@ -469,6 +481,6 @@ impl Connection {
 
 /// A second before the server said that it closes an idle connection, or half the time.
 fn idle_deadline(now_ns: u64, idle_s: u32) -> u64 {
-    let idle_ns = u64::from(idle_s) * SECOND_NS;
-    now_ns + idle_ns.saturating_sub(SECOND_NS).max(idle_ns / 2)
+    let said_ns = u64::from(idle_s) * SECOND_NS;
+    now_ns + said_ns.saturating_sub(SECOND_NS).max(said_ns / 2)
 }

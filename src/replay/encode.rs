@@ -44,6 +44,11 @@ pub(super) struct Deck {
     pub(super) cards: Vec<Arc<Card>>,
 }
 
+/// A deck as one thread holds it. What is in flight counts on it without anything atomic, since
+/// no other thread does.
+#[derive(Debug, Default)]
+pub(super) struct Hand(pub(super) Arc<Deck>);
+
 /// Which protocol a side is spoken to in, once that is decided.
 pub(super) fn speaks_http2(target: &Target) -> bool {
     target.protocol == Protocol::Http2

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, prefer_this_thread},
-    run::{Class, EndpointStats, Side, Slot},
+    run::{Class, EndpointStats, Slot},
     tls::Trust,
     units::SECOND_NS,
     workload::{Target, Workload, WorkloadError},
@@ -79,7 +79,7 @@ pub enum EngineError {
 #[derive(Debug)]
 pub struct Running {
     parts: mpsc::Receiver<Part>,
-    threads: Vec<JoinHandle<Result<(), EngineError>>>,
+    threads: Vec<Thread>,
     gathering: BTreeMap<u32, (usize, Part)>,
     ready: BTreeMap<u32, Slot>,
     specs: BTreeMap<u32, SlotSpec>,
@@ -99,52 +99,47 @@ pub struct Running {
 /// When a target was not resolved, the workload cannot be read, or a thread not be started.
 pub fn start(load: &Load) -> Result<Running, EngineError> {
     let clock = Clock::start();
-    let mut routes = [None, None];
-    let mut encoders = [None, None];
-    for side in Side::BOTH {
-        if let Some(target) = &load.targets[side.index()] {
-            routes[side.index()] = Some(Route::new(target, &load.trust)?);
-            encoders[side.index()] = Some(Encoder::new(target, &load.run_id));
-        }
-    }
+    let routes = routes(load)?;
+    let encoder = |target: &Option<Target>| Some(Encoder::new(target.as_ref()?, &load.run_id));
     let names = Endpoints::new(&load.workload);
     let recipe = Arc::new(Recipe {
         workload: load.workload.clone(),
         layout: load.layout,
         arrivals: load.arrivals,
         seed: load.seed,
-        encoders,
+        encoders: load.targets.each_ref().map(encoder),
         endpoints: names.clone(),
     });
     // A small workload is read here, so that the first request is not late.
     let source = Source::new(&recipe)?;
     let start_ns = clock.now_ns() + LEAD_NS;
-    let workers = load.threads.max(1);
-    let switches = load.layout.arrangement == Some(Arrangement::Interleaved);
-    let rendezvous = switches.then(|| Arc::new(Rendezvous::new(workers)));
     let (stop, gauge) = (Arc::new(Stop::default()), Arc::new(Gauge::default()));
     let (parts_in, parts) = mpsc::channel(PARTS_DEPTH);
     let mut threads = Vec::new();
     let mut lanes = Vec::new();
+    let workers = load.threads.max(1);
+    let switches = load.layout.arrangement == Some(Arrangement::Interleaved);
+    let rendezvous = switches.then(|| Arc::new(Rendezvous::new(workers)));
     for n in 0..workers {
         let poll = Poll::new()?;
         let (lane, feed) = queue(Waker::new(poll.registry(), FEED_TOKEN)?);
         lanes.push(lane);
-        let task = Task {
-            clock,
-            poll,
-            routes: routes.clone(),
-            limits: load.limits.share(n, workers),
-            clients: load.arrivals.clients().map(|it| share(it, n, workers)),
-            start_ns,
-            rendezvous: rendezvous.clone(),
-            gauge: Arc::clone(&gauge),
-            stop: Arc::clone(&stop),
-            feed,
-            parts: parts_in.clone(),
-        };
-        let thread = thread::Builder::new().name(format!("send-{n}"));
-        threads.push(thread.spawn(move || Ok(sender(task)?))?);
+        threads.push(spawn(
+            n,
+            Task {
+                clock,
+                poll,
+                routes: routes.clone(),
+                limits: load.limits.share(n, workers),
+                clients: load.arrivals.clients().map(|it| share(it, n, workers)),
+                start_ns,
+                rendezvous: rendezvous.clone(),
+                gauge: Arc::clone(&gauge),
+                stop: Arc::clone(&stop),
+                feed,
+                parts: parts_in.clone(),
+            },
+        )?);
     }
     let feed = Feed {
         recipe,
@@ -155,10 +150,8 @@ pub fn start(load: &Load) -> Result<Running, EngineError> {
     };
     let feeder = thread::Builder::new().name("feed".to_owned());
     threads.push(feeder.spawn(move || Ok(feed.run(source)?))?);
-    let specs = load
-        .layout
-        .windows(load.seed)
-        .flat_map(|window| window.slots);
+    let windows = load.layout.windows(load.seed);
+    let specs = windows.flat_map(|window| window.slots);
     Ok(Running {
         parts,
         threads,
@@ -183,6 +176,23 @@ impl Drop for OnPanic {
             self.0.at_once();
         }
     }
+}
+
+fn routes(load: &Load) -> Result<[Option<Route>; 2], RouteError> {
+    let mut routes = [None, None];
+    for (route, target) in routes.iter_mut().zip(&load.targets) {
+        if let Some(target) = target {
+            *route = Some(Route::new(target, &load.trust)?);
+        }
+    }
+    Ok(routes)
+}
+
+type Thread = JoinHandle<Result<(), EngineError>>;
+
+fn spawn(n: usize, task: Task) -> io::Result<Thread> {
+    let thread = thread::Builder::new().name(format!("send-{n}"));
+    thread.spawn(move || Ok(sender(task)?))
 }
 
 /// One sending thread: its own poll, its own connections, nothing shared.

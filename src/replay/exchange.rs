@@ -1,15 +1,14 @@
 //! A request on its way, and how it ended.
 
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
-use super::encode::{Card, Deck, Wire};
+use super::encode::{Card, Hand, Wire};
 use crate::run::Class;
 
 /// A request on its way.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// Counted by this thread alone: nothing atomic for each request.
-    deck: Rc<Arc<Deck>>,
+    hand: Rc<Hand>,
     index: u32,
     /// The slot that it is counted in.
     pub(super) slot: u32,
@@ -26,12 +25,12 @@ pub(super) struct Exchange {
 impl Exchange {
     /// A request that is sent now.
     pub(super) fn new(
-        (deck, index): (Rc<Arc<Deck>>, u32),
+        (hand, index): (Rc<Hand>, u32),
         (slot, side): (u32, usize),
         (intended_ns, sent_ns): (u64, u64),
     ) -> Self {
         Self {
-            deck,
+            hand,
             index,
             slot,
             side,
@@ -43,7 +42,7 @@ impl Exchange {
 
     /// What is known of the request.
     pub(super) fn card(&self) -> &Card {
-        &self.deck.cards[self.index as usize]
+        &self.hand.0.cards[self.index as usize]
     }
 
     /// Its bytes.

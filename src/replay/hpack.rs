@@ -20,6 +20,8 @@ pub(super) struct Fields {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
+/// The longest name that is looked at, in either coding.
+const LONGEST_NAME: usize = 14;
 const STATIC_LAST: usize = 61;
 /// The statuses of the static table, from index 8 on.
 const STATUSES: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
@@ -47,11 +49,11 @@ impl Name {
 
     fn of_literal(name: Text<'_>) -> Result<Self, Malformed> {
         // Longer names are none of these, in either coding.
-        if name.bytes.len() > 16 {
+        if name.bytes.len() > LONGEST_NAME {
             return Ok(Self::Other);
         }
-        let name = name.decode()?;
-        Ok(match name.as_slice() {
+        let mut room = [0; LONGEST_NAME * 8 / 5];
+        Ok(match name.decode(&mut room)? {
             b":status" => Self::Status,
             b"retry-after" => Self::RetryAfter,
             b"content-length" => Self::ContentLength,
@@ -83,7 +85,7 @@ pub(super) fn decode(block: &[u8]) -> Result<Fields, Malformed> {
         if byte & 0x80 != 0 {
             let index = input.integer(7)?;
             match (Name::of_index(index), index) {
-                (_, 0) | (_, STATIC_LAST_PLUS..) => return Err(Malformed),
+                (_, 0 | STATIC_END..) => return Err(Malformed),
                 (Name::Status, _) if fields.status.is_none() && !regular => {
                     fields.status = Some(STATUSES[index - 8]);
                 }
@@ -115,7 +117,7 @@ pub(super) fn decode(block: &[u8]) -> Result<Fields, Malformed> {
     Ok(fields)
 }
 
-const STATIC_LAST_PLUS: usize = STATIC_LAST + 1;
+const STATIC_END: usize = STATIC_LAST + 1;
 
 struct Input<'a>(&'a [u8]);
 
@@ -161,17 +163,20 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
-    fn decode(self) -> Result<Vec<u8>, Malformed> {
+    /// The text, decoded into this room if need be.
+    fn decode(self, room: &mut [u8]) -> Result<&[u8], Malformed> {
         if self.huffman {
-            huffman(self.bytes)
-        } else {
-            Ok(self.bytes.to_vec())
+            return huffman(self.bytes, room);
         }
+        let room = room.get_mut(..self.bytes.len()).ok_or(Malformed)?;
+        room.copy_from_slice(self.bytes);
+        Ok(room)
     }
 
     fn number(self) -> Option<u64> {
-        // Eighteen digits never overflow, and none takes more than one byte.
-        let digits = self.decode().ok().filter(|text| text.len() <= 18)?;
+        // Eighteen digits never overflow.
+        let mut room = [0; 18];
+        let digits = self.decode(&mut room).ok()?;
         let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
         is_number.then(|| {
             digits
@@ -221,9 +226,12 @@ const CODES: ([u8; 256], [u16; 31]) = {
 };
 
 /// RFC 7541 section 5.2: bit by bit, since only short strings are decoded.
-fn huffman(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
+///
+/// # Errors
+/// When the code is none, or the text does not fit the room.
+fn huffman<'r>(bytes: &[u8], room: &'r mut [u8]) -> Result<&'r [u8], Malformed> {
     let (order, counts) = &CODES;
-    let mut text = Vec::with_capacity(bytes.len() * 8 / 5);
+    let mut written = 0;
     // The code so far, its length, the first code of that length, and the bytes before it.
     let (mut code, mut length, mut first, mut before) = (0_u32, 0, 0_u32, 0_u32);
     let mut ones = true;
@@ -240,7 +248,8 @@ fn huffman(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
         }
         let count = u32::from(counts[length]);
         if code - first < count {
-            text.push(order[(before + code - first) as usize]);
+            *room.get_mut(written).ok_or(Malformed)? = order[(before + code - first) as usize];
+            written += 1;
             (code, length, first, before, ones) = (0, 0, 0, 0, true);
         } else {
             first += count;
@@ -249,7 +258,7 @@ fn huffman(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
     }
     // What is left over must be a beginning of the longest code: fewer than eight ones.
     if length < 8 && ones {
-        Ok(text)
+        Ok(&room[..written])
     } else {
         Err(Malformed)
     }
@@ -342,12 +351,18 @@ mod tests {
               3160 65c0 03ed 4ee5 b106 3d50 07",
             ),
         ] {
-            assert_eq!(huffman(&bytes(code)), Ok(text.as_bytes().to_vec()));
+            let mut room = [0; 100];
+            assert_eq!(huffman(&bytes(code), &mut room), Ok(text.as_bytes()));
         }
         for bad in ["ff", "ffff", "fe", "fffffffc", "18"] {
-            assert_eq!(huffman(&bytes(bad)), Err(Malformed), "{bad}");
+            assert_eq!(huffman(&bytes(bad), &mut [0; 100]), Err(Malformed), "{bad}");
         }
-        assert_eq!(huffman(&[]), Ok(Vec::new()));
+        assert_eq!(huffman(&[], &mut []), Ok(&[][..]));
+        assert_eq!(
+            huffman(&bytes("6402"), &mut [0; 2]),
+            Err(Malformed),
+            "no room"
+        );
     }
 
     #[test]

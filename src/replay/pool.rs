@@ -12,10 +12,14 @@ use super::{
     exchange::{Ended, Exchange},
     stream::{Buffers, Route},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, run::Class};
 
 /// Tokens below this one are not connections.
 pub(super) const FIRST_TOKEN: usize = 2;
+/// So many connections are opened at once; more requests than that wait for whichever is free
+/// first. After a stall a connection for each request that has become due would take longer to
+/// open than the answers take to come, and the stall would feed itself.
+const OPENING_MAX: usize = 64;
 /// So many forgotten places may stand in the list before it is cleared.
 const FORGOTTEN_MAX: usize = 64;
 
@@ -25,15 +29,22 @@ struct Lane {
     /// Connections that take requests, by place and serial.
     listed: VecDeque<(usize, u64)>,
     connections: usize,
+    /// How many of them are being opened.
+    opening: usize,
+    /// Requests in flight that no connection has taken yet.
+    waiting: VecDeque<Exchange>,
     in_flight: usize,
 }
 
 /// Where a request goes.
+#[derive(Clone, Copy)]
 enum Place {
     /// To the connection in this place.
     On(usize),
     /// To a new connection.
     New,
+    /// To whichever connection is free first.
+    Any,
 }
 
 /// All connections of one thread.
@@ -63,6 +74,8 @@ impl Pool {
                 route: route?,
                 listed: VecDeque::new(),
                 connections: 0,
+                opening: 0,
+                waiting: VecDeque::new(),
                 in_flight: 0,
             })
         });
@@ -169,7 +182,7 @@ impl Pool {
         } else {
             limits.connections_max
         };
-        let may_open = lane.connections < connections_max;
+        let may_open = lane.connections + lane.waiting.len() < connections_max;
         // HTTP/2 opens all its connections before it puts two requests on one. What met a closing
         // HTTP/1.1 connection must not meet another one.
         let must_open = if is_http2 { may_open } else { is_retry };
@@ -180,6 +193,7 @@ impl Pool {
         };
         match listed {
             Some(key) => Some(Place::On(key)),
+            None if may_open && self.lane(side).opening >= OPENING_MAX => Some(Place::Any),
             None if may_open || must_open => Some(Place::New),
             None => None,
         }
@@ -188,11 +202,12 @@ impl Pool {
     fn put(&mut self, place: Place, exchange: Exchange) {
         match place {
             Place::On(key) => {
-                self.connections[key].send(exchange);
+                self.connections[key].send(exchange, self.cx.now_ns);
                 self.unflushed.push(key);
                 self.list(key);
             }
             Place::New => self.open(exchange),
+            Place::Any => self.lane(exchange.side).waiting.push_back(exchange),
         }
     }
 
@@ -207,6 +222,7 @@ impl Pool {
         match Connection::open(&lane.route, place, self.serial, exchange, &self.cx) {
             Ok(connection) => {
                 lane.connections += 1;
+                lane.opening += 1;
                 self.connections.insert(connection);
                 self.list(key);
             }
@@ -231,6 +247,7 @@ impl Pool {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.ready(event, &mut self.cx);
             self.settle(key);
+            self.flush();
         }
     }
 
@@ -257,16 +274,41 @@ impl Pool {
         if connection.retires() {
             self.lane(side).connections -= 1;
         }
+        let connection = &mut self.connections[key];
+        let has_opened = connection.counts_as_opening && !connection.is_opening();
+        if has_opened {
+            connection.counts_as_opening = false;
+            self.lane(side).opening -= 1;
+        }
         let connection = &self.connections[key];
         if connection.is_closed() {
             self.forgotten += usize::from(connection.is_listed);
             self.connections.remove(key);
+            self.open_for_waiting(side);
             return;
         }
+        if connection.room() > 0
+            && let Some(exchange) = self.lane(side).waiting.pop_front()
+        {
+            self.put(Place::On(key), exchange);
+        }
+        if has_opened {
+            self.open_for_waiting(side);
+        }
+        let connection = &self.connections[key];
         if connection.is_unread() && !self.unread.contains(&key) {
             self.unread.push(key);
         }
         self.list(key);
+    }
+
+    /// Opens connections for those who wait longest, now that fewer are being opened.
+    fn open_for_waiting(&mut self, side: usize) {
+        while self.lane(side).opening < OPENING_MAX
+            && let Some(exchange) = self.lane(side).waiting.pop_front()
+        {
+            self.open(exchange);
+        }
     }
 
     /// The next request that has ended for good; one that may be sent again is.
@@ -294,8 +336,12 @@ impl Pool {
 
     /// Ends what is overdue.
     pub(super) fn sweep(&mut self) {
-        self.cx.tick();
+        let now_ns = self.cx.tick();
         self.each(Connection::sweep);
+        let connect_ns = self.cx.limits.connect_ns;
+        self.give_up_waiting(Class::ConnectTimeout, |exchange| {
+            now_ns.saturating_sub(exchange.sent_ns) >= connect_ns
+        });
         if self.forgotten > FORGOTTEN_MAX {
             let connections = &self.connections;
             let stands = |key: usize, serial| {
@@ -311,7 +357,19 @@ impl Pool {
 
     /// Gives up what is in flight.
     pub(super) fn abort(&mut self) {
+        self.give_up_waiting(Class::Aborted, |_| true);
         self.each(Connection::abort);
+    }
+
+    /// Fails those at the head of the queue for whom it is time.
+    fn give_up_waiting(&mut self, class: Class, is_time: impl Fn(&Exchange) -> bool) {
+        for lane in self.lanes.iter_mut().flatten() {
+            while lane.waiting.front().is_some_and(&is_time)
+                && let Some(exchange) = lane.waiting.pop_front()
+            {
+                self.cx.endings.push(exchange.failed(class));
+            }
+        }
     }
 
     fn each(&mut self, act: impl Fn(&mut Connection, &mut Context)) {

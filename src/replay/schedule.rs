@@ -433,7 +433,7 @@ mod tests {
             while let Some(at_ns) = gaps.next_ns().filter(|at_ns| *at_ns < run_ns) {
                 at.push(at_ns);
             }
-            let area = (from.per_second() + to.per_second()) / 2.0 * 20.0;
+            let area = f64::midpoint(from.per_second(), to.per_second()) * 20.0;
             assert!(
                 (count(at.len() as u64) - area).abs() <= 1.0,
                 "{} of {area}",

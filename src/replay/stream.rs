@@ -316,14 +316,15 @@ fn connect_class(error: &io::Error) -> Class {
         return class;
     }
     match error.kind() {
-        // A Unix socket that is not there is a port on which nobody listens.
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Class::ConnectRefused,
+        // A Unix socket that is not there, or has a full queue of connections, is like a port on
+        // which nobody listens.
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound | io::ErrorKind::WouldBlock => {
+            Class::ConnectRefused
+        }
         io::ErrorKind::TimedOut => Class::ConnectTimeout,
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe => Class::ConnectReset,
-        // A Unix socket whose queue of connections is full answers so.
-        io::ErrorKind::WouldBlock => Class::ConnectRefused,
         io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable
         | io::ErrorKind::NetworkDown

@@ -235,7 +235,7 @@ mod tests {
 
     use super::*;
     use crate::replay::{
-        encode::{Card, Deck},
+        encode::{Card, Deck, Hand},
         exchange::Exchange,
         http1::Asked,
     };
@@ -251,7 +251,11 @@ mod tests {
         let deck = Deck {
             cards: vec![Arc::new(card)],
         };
-        Exchange::new((Rc::new(Arc::new(deck)), 0), (slot, 0), (110_000, 113_000))
+        Exchange::new(
+            (Rc::new(Hand(Arc::new(deck))), 0),
+            (slot, 0),
+            (110_000, 113_000),
+        )
     }
 
     fn ok(exchange: Exchange) -> Ended {

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use super::{
     control::{Gauge, Limits, Stop},
-    encode::Deck,
+    encode::Hand,
     exchange::Exchange,
     feed::{Event, Shot},
     health::Vitals,
@@ -107,7 +107,7 @@ struct Worker {
     has_arrived: bool,
     /// When the present window began.
     base_ns: u64,
-    deck: Rc<Arc<Deck>>,
+    hand: Rc<Hand>,
     shots: std::vec::IntoIter<Shot>,
     /// When the next request is due, or something else is.
     next_ns: u64,
@@ -141,7 +141,7 @@ pub(super) fn run(task: Task) -> io::Result<()> {
         switches: 0,
         has_arrived: false,
         base_ns: 0,
-        deck: Rc::default(),
+        hand: Rc::default(),
         shots: Vec::new().into_iter(),
         next_ns: 0,
         over: Vec::new(),
@@ -312,7 +312,7 @@ impl Worker {
             self.stage = Stage::Open(window);
             match popped {
                 Pop::Event(Event::Shots(deck, shots)) => {
-                    self.deck = Rc::new(deck);
+                    self.hand = Rc::new(Hand(deck));
                     self.shots = shots.into_iter();
                 }
                 Pop::Empty => return Some(u64::MAX),
@@ -359,7 +359,7 @@ impl Worker {
     fn dispatch(&mut self, shot: Shot, intended_ns: u64) -> bool {
         let now_ns = self.pool.cx.now_ns.max(intended_ns);
         let lag_ns = now_ns - intended_ns;
-        let request = (Rc::clone(&self.deck), shot.card);
+        let request = (Rc::clone(&self.hand), shot.card);
         let place = (shot.slot, shot.side.index());
         let exchange = Exchange::new(request, place, (intended_ns, now_ns));
         let endpoint = exchange.card().endpoint;

@@ -28,7 +28,7 @@ pub use crate::text::printable;
 pub use json::{ReadError, SCHEMA, read_json};
 pub use run::{RUN_SCHEMA, RunReport};
 pub use subject::{Place, Subject, Workload};
-pub use totals::{Counts, EndpointTotals, Figures, Quantiles, SideHealth, Totals};
+pub use totals::{Counts, EndpointTotals, Figures, Quantiles, SideConnections, SideHealth, Totals};
 
 use crate::compare::Comparison;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::table::{Align, Table, wrap};
-use super::totals::{Counts, EndpointTotals, Figures, Quantiles, SideHealth};
+use super::totals::{Counts, EndpointTotals, Figures, Quantiles, SideConnections, SideHealth};
 use super::{Place, Style, Workload, json, words};
 use crate::compare::Warning;
 use crate::text::printable;
@@ -63,6 +63,7 @@ struct Document<'a> {
     endpoints: BTreeMap<&'a str, Entry<'a>>,
     send_lag_ns: Quantiles,
     generator: Option<&'a SideHealth>,
+    connections: Option<&'a SideConnections>,
     warnings: &'a [Warning],
 }
 
@@ -74,6 +75,7 @@ struct Entry<'a> {
     statuses: &'a BTreeMap<u16, u64>,
     response_ns: Quantiles,
     service_ns: Quantiles,
+    first_byte_ns: Quantiles,
 }
 
 impl RunReport {
@@ -116,6 +118,7 @@ impl RunReport {
                 .collect(),
             send_lag_ns: generator.map(|side| side.send_lag_ns).unwrap_or_default(),
             generator,
+            connections: self.totals.connections.first(),
             warnings: &self.warnings,
         })
     }
@@ -140,7 +143,9 @@ impl RunReport {
         }
         text.push_str("\nResponse times of the successes, from the planned instant:\n");
         text.push_str(&self.responses(style));
-        text.push_str("\nService times of the successes, from the moment of sending:\n");
+        text.push_str(
+            "\nService times from the moment of sending, first bytes from the planned instant:\n",
+        );
         text.push_str(&self.services(style));
         text.push('\n');
         text.push_str(&self.remarks(style));
@@ -177,11 +182,13 @@ impl RunReport {
 
     fn services(&self, style: Style) -> String {
         let mut header = vec![("endpoint", Align::Left)];
-        header.extend(["p50", "p99"].map(|name| (name, Align::Right)));
+        let names = ["service p50", "p99", "first byte p50", "p99"];
+        header.extend(names.map(|name| (name, Align::Right)));
         let mut table = Table::new(&header, 0);
         for total in &self.totals.endpoints {
-            let service = total.service_ns;
-            let times = [service.p50, service.p99].map(words::time_cell);
+            let (service, first) = (total.service_ns, total.first_byte_ns);
+            let times = [service.p50, service.p99, first.p50, first.p99];
+            let times = times.map(words::time_cell);
             let name = printable(&total.endpoint);
             table.push(std::iter::once(name).chain(times).collect());
         }
@@ -200,6 +207,9 @@ impl RunReport {
                 throttled(side.throttled_share)
             );
             text.push_str(&wrap(&said, "Send lag: ", "  "));
+        }
+        for side in &self.totals.connections {
+            text.push_str(&wrap(&opened(side), "Connections: ", "  "));
         }
         let classes = self.classes();
         let failed = classes
@@ -232,8 +242,31 @@ impl<'a> Entry<'a> {
             statuses: &total.statuses,
             response_ns: total.response_ns,
             service_ns: total.service_ns,
+            first_byte_ns: total.first_byte_ns,
         }
     }
+}
+
+/// How many connections were opened, and how long that took.
+fn opened(side: &SideConnections) -> String {
+    let times = |name: &str, times: Quantiles| match times.p50 {
+        Some(_) => format!(
+            "; {name} p50 {}, p99 {}",
+            words::time_cell(times.p50),
+            words::time_cell(times.p99)
+        ),
+        None => String::new(),
+    };
+    let retried = match side.retried {
+        0 => String::new(),
+        n => format!("; {} requests sent once more", words::whole_number(n)),
+    };
+    format!(
+        "{} opened{}{}{retried}.",
+        words::whole_number(side.opened),
+        times("connect", side.connect_ns),
+        times("TLS", side.tls_ns)
+    )
 }
 
 /// The worst throttling, where there was any.

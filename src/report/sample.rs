@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Counts, EndpointTotals, Figures, Place, Quantiles, Report, RunReport, SideHealth, Subject,
-    Workload,
+    Counts, EndpointTotals, Figures, Place, Quantiles, Report, RunReport, SideConnections,
+    SideHealth, Subject, Workload,
 };
 use crate::compare::{
     Change, Comparison, Interval, Metric, Reason, RoundsUsed, Status, Verdict, Warning,
@@ -27,6 +27,7 @@ pub(super) fn report() -> Report {
                 totals(ORDER, Side::Candidate, 31_400_000, 74),
             ],
             generator: vec![health(Side::Baseline), health(Side::Candidate)],
+            connections: vec![opened(Side::Baseline), opened(Side::Candidate)],
         },
     }
 }
@@ -52,6 +53,7 @@ pub(super) fn run() -> RunReport {
                 totals(ORDER, Side::Candidate, 31_400_000, 74),
             ],
             generator: vec![health(Side::Candidate)],
+            connections: vec![opened(Side::Candidate)],
         },
     }
 }
@@ -246,6 +248,25 @@ fn totals(endpoint: &str, side: Side, p50: u64, failed: u64) -> EndpointTotals {
         statuses,
         response_ns: quantiles(p50),
         service_ns: quantiles(p50 - 100_000),
+        first_byte_ns: quantiles(p50 - 200_000),
+    }
+}
+
+fn opened(side: Side) -> SideConnections {
+    SideConnections {
+        side,
+        opened: 37,
+        connect_ns: Quantiles {
+            p50: Some(310_000),
+            p99: Some(640_000),
+            ..Quantiles::default()
+        },
+        tls_ns: Quantiles {
+            p50: Some(2_100_000),
+            p99: Some(4_400_000),
+            ..Quantiles::default()
+        },
+        retried: 2,
     }
 }
 

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::Histogram;
-use crate::run::{EndpointStats, Group, Health, Side, Slot};
+use crate::run::{ConnectionStats, EndpointStats, Group, Health, Side, Slot};
 
 /// Adds up slots of both sides.
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
     endpoints: BTreeMap<(String, Side), EndpointStats>,
     sides: BTreeMap<Side, (u32, Health)>,
+    connections: BTreeMap<Side, ConnectionStats>,
+    retried: BTreeMap<Side, u64>,
 }
 
 impl Totals {
@@ -24,6 +26,10 @@ impl Totals {
         let (slots, health) = self.sides.entry(slot.side).or_default();
         *slots += 1;
         health.merge(&slot.health);
+        let connections = self.connections.entry(slot.side).or_default();
+        connections.merge(&slot.connections);
+        let retried = slot.endpoints.values().map(|stats| stats.retried);
+        *self.retried.entry(slot.side).or_default() += retried.sum::<u64>();
     }
 
     /// What was added so far, by endpoint and side in a fixed order.
@@ -37,6 +43,17 @@ impl Totals {
             generator: sides
                 .map(|(side, (slots, health))| SideHealth::new(*side, *slots, health))
                 .collect(),
+            connections: self
+                .connections
+                .iter()
+                .map(|(side, stats)| SideConnections {
+                    side: *side,
+                    opened: stats.connect.count(),
+                    connect_ns: Quantiles::of(&stats.connect),
+                    tls_ns: Quantiles::of(&stats.tls),
+                    retried: self.retried.get(side).copied().unwrap_or(0),
+                })
+                .collect(),
         }
     }
 }
@@ -48,6 +65,25 @@ pub struct Figures {
     pub endpoints: Vec<EndpointTotals>,
     /// How the generator did while it loaded each side.
     pub generator: Vec<SideHealth>,
+    /// How connections to each side were opened.
+    #[serde(default)]
+    pub connections: Vec<SideConnections>,
+}
+
+/// How connections to one side were opened, over all slots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideConnections {
+    /// The side.
+    pub side: Side,
+    /// How many were opened.
+    pub opened: u64,
+    /// Times until a connection stood, TLS left out.
+    pub connect_ns: Quantiles,
+    /// Times of TLS handshakes, from there on.
+    pub tls_ns: Quantiles,
+    /// Requests that were sent once more because the server closed the connection they went out
+    /// on, or refused their stream.
+    pub retried: u64,
 }
 
 /// The conservation law in numbers: `scheduled = sent + not_sent` and
@@ -115,6 +151,9 @@ pub struct EndpointTotals {
     pub response_ns: Quantiles,
     /// Service times of the successes: done − sent.
     pub service_ns: Quantiles,
+    /// Times to the first byte of the successes: first byte of the answer − intended.
+    #[serde(default)]
+    pub first_byte_ns: Quantiles,
 }
 
 impl EndpointTotals {
@@ -130,6 +169,7 @@ impl EndpointTotals {
             statuses: stats.statuses.clone(),
             response_ns: Quantiles::of(&stats.response),
             service_ns: Quantiles::of(&stats.service),
+            first_byte_ns: Quantiles::of(&stats.first_byte),
         }
     }
 }

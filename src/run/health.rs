@@ -83,7 +83,7 @@ impl Signs {
             }
         }
         // Of few sends the p99 is the largest lag, and one late wake-up moves no figure that is
-        // judged from them: the third largest stands in for it (docs/decisions/0007).
+        // judged from them: the third largest stands in for it (docs/decisions/0008).
         let sends = count(health.lag.count());
         let tail = LAG_QUANTILE.min((sends - 2.5) / sends).max(0.0);
         Self {

@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::preflight::{PreflightError, Terms, answers, connect};
 use crate::{
     clock::Clock,
+    tls::Trust,
     units::Span,
     workload::{Address, Target},
 };
@@ -129,6 +130,16 @@ impl Local {
         terms: Terms<'_>,
         within: Span,
     ) -> Result<Address, StartError> {
+        // Whether it is up is the question here; whom to trust is that of the preflight, which
+        // says at once what is wrong.
+        let trust = Trust {
+            insecure: true,
+            ..terms.trust.clone()
+        };
+        let terms = Terms {
+            trust: &trust,
+            ..terms
+        };
         let cause = Mutex::new("it takes no connection".to_owned());
         let asking = async {
             // In turn: a name may have an address on which the command does not listen.

@@ -342,6 +342,15 @@ fn a_side_that_dies_decides_by_which_it_is_and_how_the_other_does() {
 }
 
 #[test]
+fn nothing_passes_while_a_side_is_failing() {
+    let failing = |ratio| judge_failing(run(&rounds(9, ratio, 0)), "the candidate stopped");
+    let doubted = failing(1.0);
+    assert_eq!(doubted.verdict, Verdict::Inconclusive);
+    assert_eq!(doubted.causes[0], "the candidate stopped; measure again");
+    assert_eq!(failing(1.5).verdict, Verdict::Regressed);
+}
+
+#[test]
 fn too_many_drops_are_invalid_until_more_rounds_make_up_for_them() {
     let mut rounds = rounds(14, 1.0, 0);
     for round in &mut rounds[..2] {

@@ -36,10 +36,12 @@ impl Http1 {
         }
     }
 
-    pub(in crate::replay) fn begin(&mut self, exchange: Exchange) {
+    pub(in crate::replay) fn begin(&mut self, exchange: Exchange, now_ns: u64) {
         let is_proven = self.is_proven;
         *self = Self {
             is_proven,
+            // It may have waited for this connection.
+            phase_ns: now_ns,
             ..Self::new(exchange)
         };
     }

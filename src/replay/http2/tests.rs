@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::{
     replay::{
-        encode::{Card, Deck, Wire},
+        encode::{Card, Deck, Hand, Wire},
         http1::Asked,
     },
     units::SECOND_NS,
@@ -41,7 +41,11 @@ fn exchange(slot: u32, body: usize) -> Exchange {
         wires: [Some(wire), None],
     };
     let cards = vec![Arc::new(card)];
-    Exchange::new((Rc::new(Arc::new(Deck { cards })), 0), (slot, 0), (1, 1))
+    Exchange::new(
+        (Rc::new(Hand(Arc::new(Deck { cards }))), 0),
+        (slot, 0),
+        (1, 1),
+    )
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
