@@ -6,7 +6,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{
-    encode::{Card, Deck, Wire},
+    encode::{Card, Deck, Hand, Wire},
     exchange::Exchange,
     hpack,
     http1::{Answer, Asked, Progress, Response},
@@ -71,7 +71,8 @@ fn exchange(slot: u32) -> Exchange {
         wires: [Some(Wire { bytes, head: 1 }), None],
     };
     let cards = vec![Arc::new(card)];
-    Exchange::new((Rc::new(Arc::new(Deck { cards })), 0), (slot, 0), (1, 1))
+    let hand = Hand(Arc::new(Deck { cards }));
+    Exchange::new((Rc::new(hand), 0), (slot, 0), (1, 1))
 }
 
 #[cfg(test)]

@@ -21,8 +21,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-pub(crate) use answers::{Fault, Then, plain};
-use answers::{answer, resolve, wait_until};
+pub(crate) use answers::*;
 
 /// In nanoseconds.
 pub(crate) const MS: u64 = 1_000_000;

@@ -95,11 +95,22 @@ fn interleaved_answers_reach_the_requests_they_belong_to() {
     assert_eq!((peer.connections(), total.retried), (1, 0));
 }
 
+type Case = (&'static str, fn(&Asked, &mut Talk), Class);
+
+/// Every request ends in the class of its script, and both ends count the same.
+fn assert_each(cases: impl IntoIterator<Item = Case>) {
+    for (name, script, class) in cases {
+        let peer = Peer::start(script);
+        let trial = run(&forty(&peer, &["POST /x"]));
+        counted(&peer, &trial);
+        assert_all(name, &trial, class);
+    }
+}
+
 #[test]
-fn each_broken_answer_has_its_class() {
+fn each_answer_has_its_class() {
     use Class::*;
-    type Script = fn(&Asked, &mut Talk);
-    let cases: [(&str, Script, Class); 15] = [
+    assert_each([
         ("404", |it, talk| talk.answer(it.stream, 404), Http4xx),
         ("500", |it, talk| talk.answer(it.stream, 500), Http5xx),
         ("429", |it, talk| talk.answer(it.stream, 429), Throttled),
@@ -133,6 +144,13 @@ fn each_broken_answer_has_its_class() {
             },
             TruncatedBody,
         ),
+    ] as [Case; 7]);
+}
+
+#[test]
+fn each_broken_connection_has_its_class() {
+    use Class::*;
+    assert_each([
         (
             "closed in the body",
             |it, talk| {
@@ -150,7 +168,7 @@ fn each_broken_answer_has_its_class() {
         ),
         (
             "an oversized frame",
-            |it, talk| talk.write(data(it.stream, 0, &[0; 16_385])),
+            |it, talk| talk.write(data(it.stream, 0, &vec![0; 16_385])),
             H2Protocol,
         ),
         (
@@ -186,13 +204,7 @@ fn each_broken_answer_has_its_class() {
             },
             BodyTooLarge,
         ),
-    ];
-    for (name, script, class) in cases {
-        let peer = Peer::start(script);
-        let trial = run(&forty(&peer, &["POST /x"]));
-        counted(&peer, &trial);
-        assert_all(name, &trial, class);
-    }
+    ] as [Case; 8]);
 }
 
 #[test]

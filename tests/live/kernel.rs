@@ -75,7 +75,7 @@ fn command(program: &str, args: &[&str]) -> Result<(), String> {
     clippy::print_stdout,
     reason = "whoever reads the results must see what was not tried"
 )]
-fn skipped(test: &str, cause: &str) {
+pub(crate) fn skipped(test: &str, cause: &str) {
     println!("{test} is skipped: {cause}");
 }
 

