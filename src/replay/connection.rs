@@ -33,6 +33,8 @@ pub(super) struct Context {
     pub(super) opened: Vec<Opened>,
     /// Connections that brought bytes nobody had asked for.
     pub(super) strays: u64,
+    /// How often the kernel was asked what is ready.
+    pub(super) turn: u64,
 }
 
 impl Context {
@@ -110,6 +112,8 @@ pub(super) struct Connection {
     is_broken: bool,
     /// When the server will have closed it if it stays idle.
     idle_until_ns: u64,
+    /// When it was last read, in turns.
+    read_turn: u64,
     /// There is more to read than fitted into a turn.
     is_unread: bool,
     /// Whether it was said that it takes no more requests.
@@ -157,6 +161,7 @@ impl Connection {
             phase_ns,
             is_broken: false,
             idle_until_ns: u64::MAX,
+            read_turn: 0,
             is_unread: false,
             is_retired: false,
         })
@@ -202,6 +207,15 @@ impl Connection {
     /// Whether there is more to read than fitted into a turn.
     pub(super) fn is_unread(&self) -> bool {
         self.is_unread
+    }
+
+    /// Looks whether something came while it was idle, before it is used again: what did would be
+    /// taken for the answer. Only HTTP/1.1 needs it, and not what was read in this turn.
+    pub(super) fn look(&mut self, cx: &mut Context) {
+        let is_http1 = matches!(self.codec, Codec::Http1(_));
+        if is_http1 && self.phase == Phase::Open && self.read_turn != cx.turn {
+            self.read(cx, false);
+        }
     }
 
     /// Goes on reading where the last turn ended.
@@ -313,6 +327,7 @@ impl Connection {
     /// peer that sends as fast as we read gets a turn and not more: others wait for theirs.
     fn read(&mut self, cx: &mut Context, to_the_end: bool) {
         let mut turns = READS_MAX;
+        self.read_turn = cx.turn;
         while self.phase != Phase::Closed {
             if turns == 0 {
                 self.is_unread = true;

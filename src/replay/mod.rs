@@ -10,6 +10,8 @@ mod engine;
 mod exchange;
 mod feed;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod hpack;
 mod http1;

@@ -95,6 +95,7 @@ impl Pool {
                 endings: Vec::new(),
                 opened: Vec::new(),
                 strays: 0,
+                turn: 0,
             },
         }
     }
@@ -134,10 +135,12 @@ impl Pool {
             connection.is_listed = false;
             if connection.is_stale(now_ns) {
                 connection.lost(None, &mut self.cx);
-                self.settle(key);
-            } else if connection.room() > 0 {
+            }
+            connection.look(&mut self.cx);
+            if connection.room() > 0 {
                 return Some(key);
             }
+            self.settle(key);
         }
     }
 

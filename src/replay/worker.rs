@@ -199,6 +199,7 @@ impl Worker {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
+        self.pool.cx.turn += 1;
         let now_ns = self.pool.cx.tick();
         if timeout.is_none() {
             let late_ns = now_ns.saturating_sub(wake_ns);

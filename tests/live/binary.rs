@@ -126,6 +126,11 @@ impl Started {
         self.dir.path().join(name)
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The pipe that was given as stdout.
     pub(crate) fn stdout(&mut self) -> std::process::ChildStdout {
         self.child.stdout.take().unwrap()

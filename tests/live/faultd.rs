@@ -1,17 +1,19 @@
 //! A raw-socket HTTP server that does what it is told to do wrong, and keeps a record of every
 //! request it saw. One thread serves all its connections, so the record is in order of arrival.
 
+#[path = "answers.rs"]
+mod answers;
+
 use std::{
+    cell::Cell,
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener},
     rc::Rc,
     sync::{Arc, Mutex, MutexGuard},
     thread::{self, JoinHandle},
 };
 
-use proofload::clock::{Clock, Timer};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use proofload::{clock::Clock, units::seconds};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -19,42 +21,11 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// One millisecond in nanoseconds.
+pub(crate) use answers::{Fault, Then, plain};
+use answers::{answer, resolve, wait_until};
+
+/// In nanoseconds.
 pub(crate) const MS: u64 = 1_000_000;
-
-/// What happens to requests of one path.
-#[derive(Debug, Clone)]
-pub(crate) enum Fault {
-    /// A plain answer with this status.
-    Status(u16),
-    /// A plain answer after so many nanoseconds.
-    Delay(u64),
-    /// This share of answers has the second status, chosen by a seeded coin; the rest is 200.
-    Mix(f64, u16),
-    /// These bytes and then this.
-    Bytes(Vec<u8>, Then),
-    /// These bytes one by one with so many nanoseconds between them.
-    Drip(Vec<u8>, u64),
-    /// One answer for each connection; the next request on it is read and the door closed.
-    Once,
-    /// A body that has no end.
-    Endless,
-    /// Nothing at all.
-    Silence,
-}
-
-/// What happens after some bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
-    /// The connection stays open for more requests.
-    Keep,
-    /// The connection stays open, and nothing more is said.
-    Hang,
-    /// The connection is closed in order.
-    Close,
-    /// The connection is reset.
-    Reset,
-}
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
@@ -71,6 +42,9 @@ pub(crate) struct Seen {
 struct Log {
     requests: Vec<Seen>,
     connections: u64,
+    in_flight: u64,
+    most_in_flight: u64,
+    crossed: u64,
 }
 
 /// How a server is set up.
@@ -80,6 +54,9 @@ pub(crate) struct Setup {
     reset_at_accept: bool,
     idle_ns: Option<u64>,
     stall: Option<(u64, u64)>,
+    greeting: Vec<u8>,
+    early: Option<usize>,
+    ipv6: bool,
     tls: Option<[TlsAcceptor; 2]>,
 }
 
@@ -108,6 +85,24 @@ impl Setup {
         self
     }
 
+    /// Says this as soon as a connection stands.
+    pub(crate) fn greet(mut self, bytes: &[u8]) -> Self {
+        self.greeting = bytes.to_vec();
+        self
+    }
+
+    /// Answers when the head and so many bytes of the body were read.
+    pub(crate) fn early(mut self, body: usize) -> Self {
+        self.early = Some(body);
+        self
+    }
+
+    /// Listens on the loopback address of IPv6.
+    pub(crate) fn ipv6(mut self) -> Self {
+        self.ipv6 = true;
+        self
+    }
+
     /// Speaks TLS: with the first certificate until a request was answered, then the second.
     pub(crate) fn tls(mut self, first: TlsAcceptor, later: TlsAcceptor) -> Self {
         self.tls = Some([first, later]);
@@ -116,7 +111,8 @@ impl Setup {
 
     /// Starts serving.
     pub(crate) fn start(self) -> Faultd {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let host = if self.ipv6 { "::1" } else { "127.0.0.1" };
+        let listener = TcpListener::bind((host, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Log::default()));
         let (stop, stopped) = oneshot::channel();
@@ -168,6 +164,16 @@ impl Faultd {
         self.log().connections
     }
 
+    /// How many requests were in work at once at the most.
+    pub(crate) fn most_in_flight(&self) -> u64 {
+        self.log().most_in_flight
+    }
+
+    /// Requests that followed bytes which nobody had asked for.
+    pub(crate) fn crossed(&self) -> u64 {
+        self.log().crossed
+    }
+
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap()
     }
@@ -187,6 +193,22 @@ struct Shared {
     setup: Setup,
     log: Arc<Mutex<Log>>,
     clock: Clock,
+    /// Tokens left, and when they were counted.
+    tokens: Cell<Option<(f64, u64)>>,
+}
+
+impl Shared {
+    /// Takes a token out of a bucket that holds so many and gets so many in a second.
+    fn bucket(&self, burst: u32, per_s: u32) -> bool {
+        let now_ns = self.clock.now_ns();
+        let burst = f64::from(burst);
+        let (left, then_ns) = self.tokens.get().unwrap_or((burst, now_ns));
+        let left = (left + seconds(now_ns - then_ns) * f64::from(per_s)).min(burst);
+        let has_one = left >= 1.0;
+        self.tokens
+            .set(Some((left - f64::from(u8::from(has_one)), now_ns)));
+        has_one
+    }
 }
 
 fn serve(
@@ -200,7 +222,12 @@ fn serve(
         .build()?;
     let local = tokio::task::LocalSet::new();
     let clock = Clock::start();
-    let shared = Rc::new(Shared { setup, log, clock });
+    let shared = Rc::new(Shared {
+        setup,
+        log,
+        clock,
+        tokens: Cell::new(None),
+    });
     local.block_on(&runtime, async move {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -256,8 +283,10 @@ impl Peer for TlsStream<TcpStream> {
 async fn converse(shared: &Shared, mut stream: impl Peer) -> io::Result<()> {
     let mut buffer = Vec::new();
     let mut answered = 0;
+    let mut is_stray = false;
+    stream.write_all(&shared.setup.greeting).await?;
     loop {
-        let next = next_request(&mut stream, &mut buffer);
+        let next = next_request(&mut stream, &mut buffer, shared.setup.early);
         let head = match shared.setup.idle_ns {
             None => next.await?,
             Some(idle_ns) => {
@@ -269,14 +298,17 @@ async fn converse(shared: &Shared, mut stream: impl Peer) -> io::Result<()> {
             return Ok(());
         };
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-        let routes = &shared.setup.routes;
-        let route = routes.iter().find(|(prefix, _)| path.starts_with(prefix));
+        let mut routes = shared.setup.routes.iter();
+        let route = routes.find(|(prefix, _)| path.starts_with(prefix));
         let fault = route.map_or(Fault::Status(404), |(_, fault)| fault.clone());
         let (nth, first_ns) = {
             let mut log = shared.log.lock().unwrap();
+            log.crossed += u64::from(is_stray);
+            log.in_flight += 1;
+            log.most_in_flight = log.most_in_flight.max(log.in_flight);
             log.requests.push(Seen {
                 at_ns: shared.clock.now_ns(),
-                path,
+                path: path.clone(),
                 head,
             });
             (log.requests.len() as u64, log.requests[0].at_ns)
@@ -289,14 +321,22 @@ async fn converse(shared: &Shared, mut stream: impl Peer) -> io::Result<()> {
         }
         let first = answered == 0;
         answered += 1;
-        if !answer(shared, &mut stream, fault, (nth, first)).await? {
+        is_stray = matches!(fault, Fault::EchoThen(..));
+        let fault = resolve(fault, &path, nth);
+        let is_open = answer(shared, &mut stream, fault, (nth, first)).await;
+        shared.log.lock().unwrap().in_flight -= 1;
+        if !is_open? {
             return Ok(());
         }
     }
 }
 
 /// The head of the next request, its body skipped; nothing when the peer is gone.
-async fn next_request(stream: &mut impl Peer, buffer: &mut Vec<u8>) -> io::Result<Option<String>> {
+async fn next_request(
+    stream: &mut impl Peer,
+    buffer: &mut Vec<u8>,
+    early: Option<usize>,
+) -> io::Result<Option<String>> {
     loop {
         let end = buffer.windows(4).position(|four| four == b"\r\n\r\n");
         if let Some(end) = end.map(|end| end + 4) {
@@ -305,7 +345,7 @@ async fn next_request(stream: &mut impl Peer, buffer: &mut Vec<u8>) -> io::Resul
                 let value = line.to_ascii_lowercase();
                 value.strip_prefix("content-length:")?.trim().parse().ok()
             });
-            let all = end + length.unwrap_or(0);
+            let all = end + length.unwrap_or(0).min(early.unwrap_or(usize::MAX));
             if buffer.len() >= all {
                 buffer.drain(..all);
                 return Ok(Some(head));
@@ -315,82 +355,4 @@ async fn next_request(stream: &mut impl Peer, buffer: &mut Vec<u8>) -> io::Resul
             return Ok(None);
         }
     }
-}
-
-/// Does what a route says; `false` when the connection is to be closed.
-async fn answer(
-    shared: &Shared,
-    stream: &mut impl Peer,
-    fault: Fault,
-    (nth, first): (u64, bool),
-) -> io::Result<bool> {
-    match fault {
-        Fault::Status(status) => stream.write_all(&plain(status)).await?,
-        Fault::Delay(ns) => {
-            wait_until(shared.clock, shared.clock.now_ns() + ns).await?;
-            stream.write_all(&plain(200)).await?;
-        }
-        Fault::Mix(share, status) => {
-            let hit = ChaCha8Rng::seed_from_u64(nth).random_bool(share);
-            let status = if hit { status } else { 200 };
-            stream.write_all(&plain(status)).await?;
-        }
-        Fault::Bytes(bytes, then) => {
-            stream.write_all(&bytes).await?;
-            stream.flush().await?;
-            match then {
-                Then::Keep => {}
-                Then::Hang => hang(stream).await?,
-                Then::Close => return Ok(false),
-                Then::Reset => {
-                    stream.reset()?;
-                    return Ok(false);
-                }
-            }
-        }
-        Fault::Drip(bytes, gap_ns) => {
-            for byte in bytes {
-                stream.write_all(&[byte]).await?;
-                wait_until(shared.clock, shared.clock.now_ns() + gap_ns).await?;
-            }
-        }
-        Fault::Once if first => stream.write_all(&plain(200)).await?,
-        Fault::Once => return Ok(false),
-        Fault::Endless => {
-            let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-            stream.write_all(head).await?;
-            let chunk = format!("{:x}\r\n{}\r\n", 1 << 16, "x".repeat(1 << 16));
-            loop {
-                stream.write_all(chunk.as_bytes()).await?;
-            }
-        }
-        Fault::Silence => hang(stream).await?,
-    }
-    stream.flush().await?;
-    Ok(true)
-}
-
-/// Reads and says nothing until the peer has gone.
-async fn hang(stream: &mut impl Peer) -> io::Result<()> {
-    let mut sink = [0; 1024];
-    while stream.read(&mut sink).await? > 0 {}
-    Ok(())
-}
-
-async fn wait_until(clock: Clock, at_ns: u64) -> io::Result<()> {
-    Timer::new(clock)?.until(at_ns).await
-}
-
-/// An answer with nothing wrong about it.
-pub(crate) fn plain(status: u16) -> Vec<u8> {
-    let body = if matches!(status, 204 | 304) {
-        ""
-    } else {
-        "body\n"
-    };
-    let length = match status {
-        204 | 304 => String::new(),
-        _ => format!("content-length: {}\r\n", body.len()),
-    };
-    format!("HTTP/1.1 {status} Status\r\n{length}\r\n{body}").into_bytes()
 }

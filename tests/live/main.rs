@@ -11,17 +11,23 @@
 
 mod addresses;
 mod binary;
+mod closed;
 mod engine;
 mod faultd;
 mod faults;
 mod goaway;
 mod h2d;
+mod hostile;
 mod http2;
 mod interrupted;
+mod kernel;
 mod local;
+mod mutated;
+mod nginx_h2;
 mod refusals;
 mod runs;
 mod secrets;
+mod taxonomy;
 mod timing;
 mod tls;
 mod verdicts;

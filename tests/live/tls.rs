@@ -339,3 +339,15 @@ fn a_certificate_must_last_until_an_hour_after_the_run() {
         );
     }
 }
+
+#[test]
+fn a_reset_before_tls_has_agreed_is_one_of_the_connect() {
+    let server = Setup::default().reset_at_accept().start();
+    let trial = run(&https(&server, 200));
+    let sent = trial.side(Side::Candidate).sent();
+    assert_eq!(
+        trial.classes(),
+        BTreeMap::from([(Class::ConnectReset, sent)])
+    );
+    assert_eq!((server.connections(), server.requests()), (sent, 0));
+}
