@@ -310,6 +310,20 @@ pub(super) fn limits(load: &LoadSettings, sides: u64) -> Result<Limits, Failure>
     })
 }
 
+/// The limits in force, defaults included, as reports show them.
+pub(super) fn limits_record(limits: &Limits) -> serde_json::Value {
+    serde_json::json!({
+        "in_flight_max": limits.in_flight_max,
+        "connections_max": limits.connections_max,
+        "http2_connections_max": limits.http2_connections_max,
+        "http2_streams_max": limits.streams_max,
+        "connect_timeout_ns": limits.connect_ns,
+        "header_timeout_ns": limits.header_ns,
+        "idle_timeout_ns": limits.idle_ns,
+        "total_timeout_ns": limits.total_ns,
+    })
+}
+
 /// Raises the soft limit of descriptors to the hard one; returns what the process may have.
 fn raise_descriptors() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -369,6 +369,7 @@ impl Pipeline {
         let policy = prepared.experiment.judgement.as_ref().map(|it| &it.policy);
         serde_json::json!({
             "load": self.load,
+            "limits": input::limits_record(&prepared.experiment.load.limits),
             "gate": {
                 "alpha": policy.map(|policy| policy.alpha),
                 "tolerance": policy.map(|policy| &policy.tolerance),

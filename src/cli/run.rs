@@ -181,7 +181,9 @@ impl RunArgs {
             ..settings.clone()
         };
         let tls = self.safety.tls.record();
-        Ok((load, serde_json::json!({ "load": settings, "tls": tls })))
+        let limits = input::limits_record(&load.limits);
+        let record = serde_json::json!({ "load": settings, "limits": limits, "tls": tls });
+        Ok((load, record))
     }
 
     async fn measure(

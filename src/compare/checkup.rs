@@ -10,6 +10,8 @@ use crate::{
 };
 
 /// More than one request in so many that was not sent for the in-flight cap is too many.
+/// A run is of no use when more than one answer in so many came from a limiter.
+const THROTTLED_ONE_IN: u64 = 200;
 const CAPPED_ONE_IN: u64 = 100;
 
 /// Looks at each slot of a run as it closes.
@@ -24,6 +26,8 @@ pub struct Checkup {
     cpu_share: f64,
     scheduled: u64,
     capped: u64,
+    throttled: u64,
+    retried: u64,
     sent: u64,
     ok: u64,
 }
@@ -52,6 +56,8 @@ impl Checkup {
             cpu_share: 0.0,
             scheduled: 0,
             capped: 0,
+            throttled: 0,
+            retried: 0,
             sent: 0,
             ok: 0,
         }
@@ -85,6 +91,8 @@ impl Checkup {
             self.scheduled += stats.scheduled;
             self.capped += stats.classes.get(&Class::NotSentCap).copied().unwrap_or(0);
             self.sent += stats.sent();
+            self.retried += stats.retried;
+            self.throttled += stats.classes.get(&Class::Throttled).copied().unwrap_or(0);
             self.ok += stats.ok();
         }
     }
@@ -113,6 +121,13 @@ impl Checkup {
                 "{:.1} % of the requests were not sent for the in-flight cap: the target did not \
                  keep up; lower the rate, or raise --max-in-flight",
                 100.0 * count(self.capped) / count(self.scheduled)
+            ));
+        }
+        if self.throttled.saturating_mul(THROTTLED_ONE_IN) > self.sent {
+            causes.push(format!(
+                "{:.1} % of the answers came from a limiter (429, or 503 with Retry-After) and not \
+                 from the service; lower the rate, or let this load pass the limiter",
+                100.0 * count(self.throttled) / count(self.sent)
             ));
         }
         if self.sent > 0 && self.ok == 0 {
@@ -156,6 +171,14 @@ impl Checkup {
                 100.0 * self.cpu_share
             );
             warn("cpu", text);
+        }
+        if self.retried * 1000 > self.sent {
+            let text = format!(
+                "{} of {} requests were sent again because the server had closed the connection \
+                 or refused the stream; its keep-alive time-out may be too short",
+                self.retried, self.sent
+            );
+            warn("retried", text);
         }
         if self.pressed > 0 {
             let text = format!(
@@ -268,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_target_that_does_not_keep_up_or_answer_is_named() {
-        type Table = [(&'static [(Class, u64)], Option<&'static str>); 5];
+        type Table = [(&'static [(Class, u64)], Option<&'static str>); 7];
         let table: Table = [
             (&[(Class::Ok, 99), (Class::NotSentCap, 1)], None),
             (
@@ -276,6 +299,11 @@ mod tests {
                 Some("3.0 % of the requests were not sent for the in-flight cap"),
             ),
             (&[(Class::Ok, 1), (Class::Http5xx, 99)], None),
+            (&[(Class::Ok, 199), (Class::Throttled, 1)], None),
+            (
+                &[(Class::Ok, 190), (Class::Throttled, 10)],
+                Some("5.0 % of the answers came from a limiter"),
+            ),
             (
                 &[(Class::Http5xx, 60), (Class::ConnectRefused, 40)],
                 Some("nothing was answered as expected: all 100 requests failed"),
