@@ -53,6 +53,7 @@ httparse            <- replay/http1.rs demo/server.rs
 humantime           <- units.rs cli/ compare/policy.rs experiment/plan.rs
 indicatif           <- cli/progress.rs
 jiff                <- cli/ workload/
+mio                 <- replay/
 plotters            <- report/chart.rs
 quick_junit         <- report/junit.rs
 rand                <- replay/ demo/ workload/demo.rs
@@ -61,15 +62,16 @@ rand_distr          <- demo/
 reqwest             <- staging/
 rustix              <- clock.rs replay/stream.rs store/host_lock.rs staging/guard.rs \
                        staging/local.rs cli/
+rustls              <- tls.rs replay/stream.rs replay/connection.rs
 rustls_native_certs <- tls.rs
 serde               <- anywhere
 serde_json          <- workload/ run/ report/ cli/
 sha2                <- workload/ report/html.rs
+slab                <- replay/pool.rs
 statrs              <- compare/distribution.rs
 strsim              <- cli/settings.rs
 thiserror           <- anywhere
 tokio               <- clock.rs replay/ experiment/ staging/ demo/ cli/
-tokio_rustls        <- tls.rs replay/stream.rs
 toml                <- cli/
 unicode_width       <- text.rs
 url                 <- workload/
@@ -329,6 +331,7 @@ fn the_house_is_tidy() {
     sources("src", &mut files);
     sources("tests", &mut files);
     sources("bench", &mut files);
+    sources("fuzz/fuzz_targets", &mut files);
     assert!(files.len() > 50, "the sources were not found");
     let mut found = dependencies(&fs::read_to_string("Cargo.toml").unwrap());
     for (path, text) in &files {

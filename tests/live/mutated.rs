@@ -131,12 +131,12 @@ fn damaged_frames_end_each_request_once_and_in_time() {
         }
     });
     let requests = workload(&["GET /x", "POST /x"], None);
-    let mut load = impatient(load(peer.address, requests, "1500/s", 3_000));
+    let mut load = impatient(load(peer.address, requests, "1500/s", 2_000));
     load.targets[1].as_mut().unwrap().protocol = Protocol::Http2;
     load.limits.http2_connections_max = 40;
     let trial = run_in_time(&load);
     assert_varied(&trial, 6);
     let total = trial.side(Side::Candidate);
     assert!(peer.requests() <= total.sent() + total.retried);
-    assert!(peer.connections() > 500, "{}", peer.connections());
+    assert!(peer.connections() > 300, "{}", peer.connections());
 }
