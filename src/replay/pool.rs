@@ -338,10 +338,15 @@ impl Pool {
     pub(super) fn sweep(&mut self) {
         let now_ns = self.cx.tick();
         self.each(Connection::sweep);
-        let connect_ns = self.cx.limits.connect_ns;
-        self.give_up_waiting(Class::ConnectTimeout, |exchange| {
-            now_ns.saturating_sub(exchange.sent_ns) >= connect_ns
-        });
+        let limits = self.cx.limits;
+        for (class, limit_ns) in [
+            (Class::ConnectTimeout, limits.connect_ns),
+            (Class::TotalTimeout, limits.total_ns),
+        ] {
+            self.give_up_waiting(class, |exchange| {
+                now_ns.saturating_sub(exchange.sent_ns) >= limit_ns
+            });
+        }
         if self.forgotten > FORGOTTEN_MAX {
             let connections = &self.connections;
             let stands = |key: usize, serial| {

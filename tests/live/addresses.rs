@@ -79,7 +79,7 @@ fn a_server_that_closes_its_connections_may_need_more_ports_than_there_are() {
         Proofload::new(line)
             .args(&[&server.url(), "--rate", rate])
             .run()
-            .expect(0)
+            .measured()
     };
     // More than a minute of all ports that there can be.
     let short = run(&server, "1100/s");

@@ -134,6 +134,41 @@ fn stray_bytes_on_an_idle_connection_end_it_before_it_is_used_again() {
     assert!(trial.stray > total.sent() / 2, "{} strays", trial.stray);
 }
 
+/// Bursts with stray bytes behind each answer, and stops in which both the bytes and the next
+/// burst become due; how many requests went out over a connection that had such bytes.
+fn crossed_in_stops() -> u64 {
+    let server = Faultd::always(Fault::EchoThen(50 * MS, plain(299)));
+    let mut lines = "{\"proofload_workload\":1}\n".to_owned();
+    for request in 0..100 {
+        let offset_ns = request / 10 * 200 * MS;
+        lines += &format!("{{\"offset_ns\":{offset_ns},\"method\":\"GET\",\"path\":\"/210\"}}\n");
+    }
+    let mut started = Proofload::new("run -w w.jsonl -o run.jsonl -d 1900ms --target")
+        .args(&[&server.url()])
+        .file("w.jsonl", &lines)
+        .start();
+    for burst in [2, 4, 6] {
+        let enough = burst * 10;
+        started.wait_until("a burst has arrived", |_| server.requests() > enough);
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        started.signal("STOP");
+        // The pause is the fault that is planted.
+        std::thread::sleep(std::time::Duration::from_millis(260));
+        started.signal("CONT");
+    }
+    started.wait();
+    assert!(server.requests() > 50, "{}", server.requests());
+    server.crossed()
+}
+
+#[test]
+fn after_a_stall_no_connection_is_used_that_has_something_to_say() {
+    let _quiet = quiet();
+    // Where the server stood still as well, the two may have crossed on the way.
+    let crossed = (0..3).map(|_| crossed_in_stops()).find(|n| *n == 0);
+    assert_eq!(crossed, Some(0), "each time some were");
+}
+
 #[test]
 fn a_connection_that_closes_when_it_is_wanted_costs_no_get_and_repeats_no_post() {
     let _quiet = quiet();
@@ -336,7 +371,8 @@ fn a_connect_that_never_ends_has_its_time_out_and_the_total_one_is_not_forgotten
         (150 * MS, 900 * MS, Class::ConnectTimeout),
         (900 * MS, 150 * MS, Class::TotalTimeout),
     ] {
-        let mut load = load(address, workload(&["GET /x"], None), "100/s", 100);
+        // More at once than connections are opened at once.
+        let mut load = load(address, workload(&["GET /x"], None), "1000/s", 130);
         load.limits.connect_ns = connect_ns;
         load.limits.total_ns = total_ns;
         assert_all("full", &run(&load), class);
