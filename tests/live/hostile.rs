@@ -191,8 +191,9 @@ fn a_connection_that_closes_when_it_is_wanted_costs_no_get_and_repeats_no_post()
         assert!(request == "GET /" || total.retried == 0);
         assert!(total.sent() > 1_000, "{:?}", total.classes);
         let (connections, requests) = (server.connections(), server.requests());
+        // Fifty at once are opened first; how many of them are met closing is up to chance.
         assert!(
-            connections > 60 && requests > connections,
+            connections >= 50 && requests > connections,
             "{connections}, {requests}"
         );
     }
