@@ -143,7 +143,7 @@ fn crossed_in_stops() -> u64 {
         let offset_ns = request / 10 * 200 * MS;
         lines += &format!("{{\"offset_ns\":{offset_ns},\"method\":\"GET\",\"path\":\"/210\"}}\n");
     }
-    let mut started = Proofload::new("run -w w.jsonl -o run.jsonl -d 1900ms --target")
+    let mut started = Proofload::new("run -w w.jsonl -o run.jsonl -d 1810ms --target")
         .args(&[&server.url()])
         .file("w.jsonl", &lines)
         .start();
