@@ -138,14 +138,15 @@ fn stray_bytes_on_an_idle_connection_end_it_before_it_is_used_again() {
 /// burst become due; how many requests went out over a connection that had such bytes.
 fn crossed_in_stops() -> u64 {
     let server = Faultd::always(Fault::EchoThen(50 * MS, plain(299)));
-    let mut lines = "{\"proofload_workload\":1}\n".to_owned();
-    for request in 0..100 {
+    let line = |request: u64| {
         let offset_ns = request / 10 * 200 * MS;
-        lines += &format!("{{\"offset_ns\":{offset_ns},\"method\":\"GET\",\"path\":\"/210\"}}\n");
-    }
+        format!("{{\"offset_ns\":{offset_ns},\"method\":\"GET\",\"path\":\"/210\"}}\n")
+    };
+    let head = "{\"proofload_workload\":1}\n".to_owned();
+    let lines: Vec<String> = [head].into_iter().chain((0..100).map(line)).collect();
     let mut started = Proofload::new("run -w w.jsonl -o run.jsonl -d 1810ms --target")
         .args(&[&server.url()])
-        .file("w.jsonl", &lines)
+        .file("w.jsonl", &lines.concat())
         .start();
     for burst in [2, 4, 6] {
         let enough = burst * 10;
