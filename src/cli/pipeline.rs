@@ -261,6 +261,8 @@ impl Pipeline {
         ended.warnings.extend(shared);
         progress.finish();
         for side in Side::BOTH {
+            let target = &self.targets[side.index()];
+            notes.extend(ready::moved(side.name(), target, &self.pins));
             notes.extend(local::ended(side.name(), builds[side.index()].as_ref()));
         }
         self.conclude(prepared, ended, &totals, (started_at, notes))

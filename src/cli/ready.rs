@@ -8,7 +8,8 @@ use crate::{
     clock::wall_ns,
     replay::Limits,
     staging::{
-        Preflight, PreflightError, Terms, Validity, local_ports, ports_short, preflight, validity,
+        Pin, Preflight, PreflightError, Terms, Validity, local_ports, ports_short, preflight,
+        resolve, validity,
     },
     tls::Trust,
     units::SECOND_NS,
@@ -152,6 +153,20 @@ pub(super) fn versions(baseline: &Preflight, candidate: &Preflight) -> Option<St
     })
 }
 
+/// A name that leads elsewhere after the run than before it. Connections stayed with the address
+/// that was pinned: to follow the name would have mixed two deployments in one measurement.
+pub(super) fn moved(who: &str, target: &Target, pins: &[Pin]) -> Option<String> {
+    let pinned = target.address.as_ref()?;
+    let now = resolve(target, pins).ok()?;
+    (!now.contains(pinned)).then(|| {
+        format!(
+            "{who}: {} has moved to {} during the run; what was measured is {pinned}",
+            target.host,
+            addresses_shown(&now)
+        )
+    })
+}
+
 /// Proxies that the environment names are not used, and that should surprise nobody.
 pub(super) fn proxies() -> Option<String> {
     let is_proxy = |name: &String| {
@@ -175,6 +190,19 @@ pub(super) fn proxies() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_moved_is_named_with_both_addresses() {
+        let mut target = Target::parse("http://staging.example:81").unwrap();
+        let pins = ["staging.example:81:127.0.0.2".parse().unwrap()];
+        let address = |text: &str| Some(Address::Tcp(text.parse().unwrap()));
+        target.address = address("127.0.0.2:81");
+        assert_eq!(moved("candidate", &target, &pins), None);
+        target.address = address("127.0.0.1:81");
+        let said = moved("candidate", &target, &pins).unwrap();
+        assert!(said.contains("has moved to 127.0.0.2:81 during"), "{said}");
+        assert!(said.ends_with("measured is 127.0.0.1:81"), "{said}");
+    }
 
     #[test]
     fn sides_of_different_versions_are_told_apart() {

@@ -120,8 +120,12 @@ impl RunArgs {
         }
         load.targets = [None, Some(target.clone())];
         let code = self.measure(load, &target, record).await;
-        if let Some(note) = local::ended("target", build.as_ref()) {
-            say(&format!("note: {note}"));
+        let moved = ready::moved("target", &target, &self.safety.resolve);
+        for note in moved
+            .into_iter()
+            .chain(local::ended("target", build.as_ref()))
+        {
+            say(&format!("note: {}", crate::report::printable(&note)));
         }
         code
     }
