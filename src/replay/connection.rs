@@ -17,6 +17,8 @@ use super::{
 };
 use crate::{clock::Clock, run::Class, units::SECOND_NS};
 
+/// For so long nothing needs to be asked of an idle connection that was silent before.
+const UNKNOWN_MAX_NS: u64 = 1_000_000;
 /// Reads in a row before others get their turn; each takes up to 64 kB.
 const READS_MAX: u32 = 4;
 
@@ -33,8 +35,8 @@ pub(super) struct Context {
     pub(super) opened: Vec<Opened>,
     /// Connections that brought bytes nobody had asked for.
     pub(super) strays: u64,
-    /// How often the kernel was asked what is ready.
-    pub(super) turn: u64,
+    /// Until when everything that sockets had to say is known and was dealt with.
+    pub(super) known_ns: u64,
 }
 
 impl Context {
@@ -112,8 +114,6 @@ pub(super) struct Connection {
     is_broken: bool,
     /// When the server will have closed it if it stays idle.
     idle_until_ns: u64,
-    /// When it was last read, in turns.
-    read_turn: u64,
     /// There is more to read than fitted into a turn.
     is_unread: bool,
     /// Whether it was said that it takes no more requests.
@@ -161,7 +161,6 @@ impl Connection {
             phase_ns,
             is_broken: false,
             idle_until_ns: u64::MAX,
-            read_turn: 0,
             is_unread: false,
             is_retired: false,
         })
@@ -210,10 +209,12 @@ impl Connection {
     }
 
     /// Looks whether something came while it was idle, before it is used again: what did would be
-    /// taken for the answer. Only HTTP/1.1 needs it, and not what was read in this turn.
+    /// taken for the answer. Only HTTP/1.1 needs it, and only after a stall: else the kernel has
+    /// just said that there is nothing.
     pub(super) fn look(&mut self, cx: &mut Context) {
         let is_http1 = matches!(self.codec, Codec::Http1(_));
-        if is_http1 && self.phase == Phase::Open && self.read_turn != cx.turn {
+        let unknown_ns = cx.now_ns.saturating_sub(cx.known_ns);
+        if is_http1 && self.phase == Phase::Open && unknown_ns > UNKNOWN_MAX_NS {
             self.read(cx, false);
         }
     }
@@ -327,7 +328,6 @@ impl Connection {
     /// peer that sends as fast as we read gets a turn and not more: others wait for theirs.
     fn read(&mut self, cx: &mut Context, to_the_end: bool) {
         let mut turns = READS_MAX;
-        self.read_turn = cx.turn;
         while self.phase != Phase::Closed {
             if turns == 0 {
                 self.is_unread = true;

@@ -95,7 +95,7 @@ impl Pool {
                 endings: Vec::new(),
                 opened: Vec::new(),
                 strays: 0,
-                turn: 0,
+                known_ns: 0,
             },
         }
     }

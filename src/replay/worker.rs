@@ -45,8 +45,10 @@ const SWITCH_WAIT_NS: u64 = SECOND_NS;
 const GLANCE_NS: u64 = 500_000;
 /// Sends in a row, when behind the schedule, before answers get a turn.
 const BURST_MAX: usize = 16;
-/// How long the clients of a closed loop pause when a request got no answer.
+/// How long the clients of a closed loop pause when so many requests in a row got no answer: a
+/// dead target must not be asked as fast as it refuses.
 const PAUSE_NS: u64 = 10_000_000;
+const IN_VAIN_MAX: usize = 16;
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 256;
 
@@ -117,6 +119,8 @@ struct Worker {
     stall_ns: u64,
     sweep_ns: u64,
     paused_until_ns: u64,
+    /// Requests of a closed loop in a row without an answer.
+    in_vain: usize,
     counted: Counted,
     /// Until when what is in flight may end once the run was stopped.
     give_up_ns: Option<u64>,
@@ -149,6 +153,7 @@ pub(super) fn run(task: Task) -> io::Result<()> {
         stall_ns: 0,
         sweep_ns: 0,
         paused_until_ns: 0,
+        in_vain: 0,
         counted: Counted::default(),
         give_up_ns: None,
         task,
@@ -170,7 +175,9 @@ impl Worker {
                 return Ok(());
             }
             self.wait(&mut events, is_behind)?;
+            let (asked_ns, mut taken) = (self.pool.cx.now_ns, 0);
             for event in &events {
+                taken += 1;
                 if event.token().0 >= FIRST_TOKEN {
                     self.pool.ready(event);
                     self.count();
@@ -183,25 +190,29 @@ impl Worker {
                 self.pool.read_on();
                 self.count();
             }
+            if taken < EVENTS_MAX {
+                self.pool.cx.known_ns = asked_ns;
+            }
         }
     }
 
     /// Waits for the next instant or for a socket, whichever comes first.
     fn wait(&mut self, events: &mut Events, is_behind: bool) -> io::Result<()> {
         let wake_ns = self.next_ns.min(self.sweep_ns);
-        let timeout = if is_behind || self.pool.has_unread() {
-            Some(Duration::ZERO)
-        } else {
+        let sleeps = !is_behind && !self.pool.has_unread();
+        if sleeps {
             self.alarm.set(wake_ns)?;
-            None
-        };
-        match self.task.poll.poll(events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => {}
         }
-        self.pool.cx.turn += 1;
+        let mut timeout = (!sleeps).then_some(Duration::ZERO);
+        while let Err(error) = self.task.poll.poll(events, timeout) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+            // Stopped and let go on: what sockets have to say meanwhile comes before what is due.
+            timeout = Some(Duration::ZERO);
+        }
         let now_ns = self.pool.cx.tick();
-        if timeout.is_none() {
+        if sleeps {
             let late_ns = now_ns.saturating_sub(wake_ns);
             self.stall_ns = self.stall_ns.max(late_ns);
         }
@@ -394,8 +405,12 @@ impl Worker {
             let side = ended.exchange.side;
             self.counted.ended[side] += 1;
             self.counted.unanswered[side] += u64::from(ended.class.is_unanswered());
-            if group == Group::TransportError && self.task.clients.is_some() {
-                self.paused_until_ns = done_ns + PAUSE_NS;
+            if let Some(clients) = self.task.clients {
+                let failed = group == Group::TransportError;
+                self.in_vain = if failed { self.in_vain + 1 } else { 0 };
+                if self.in_vain >= clients.min(IN_VAIN_MAX) {
+                    self.paused_until_ns = done_ns + PAUSE_NS;
+                }
             }
             self.tally.ended(&ended, done_ns);
         }
