@@ -22,8 +22,10 @@ const HIGHEST_NS: u64 = 1 << 42;
 const UNIT_BITS: u32 = 6;
 const SUB_BITS: u32 = 11;
 /// A distribution of fewer values than this, in fewer buckets than that, keeps only those that
-/// it has: a workload of a thousand endpoints asks each of them rarely.
+/// it has: a workload of a thousand endpoints asks each of them rarely. What is recorded into one
+/// by one is cheaper with all buckets, from fewer values on.
 const SPARSE_VALUES: u32 = 4096;
+const SPARSE_RECORDED: u32 = 512;
 const SPARSE_BUCKETS: usize = 2048;
 
 /// A distribution of durations in nanoseconds.
@@ -98,7 +100,8 @@ impl Histogram {
             Store::Full(hdr) => hdr
                 .record(ns)
                 .expect("an auto-resized histogram takes every value"),
-            Store::Sparse(..) => self.add(Bucket::of(ns), 1),
+            Store::Sparse(_, values) if *values < SPARSE_RECORDED => self.add(Bucket::of(ns), 1),
+            Store::Sparse(..) => self.full_mut(|hdr| add(hdr, Bucket::of(ns), 1)),
         }
     }
 
@@ -341,7 +344,7 @@ mod tests {
             let ns = ns.min(HIGHEST_NS);
             assert_eq!(Bucket::of(ns).low_ns(), full.lowest_equivalent(ns), "{ns}");
             assert_eq!(Bucket::of(ns).width_ns(), full.equivalent_range(ns), "{ns}");
-            if n.is_multiple_of(500) || n + 20 > SPARSE_VALUES {
+            if n.is_multiple_of(500) || n.abs_diff(SPARSE_RECORDED) < 3 {
                 let other = Histogram(Store::Full(Box::new(full.clone())));
                 assert_eq!(histogram, other);
                 assert_eq!(histogram.encode(), other.encode());
@@ -350,5 +353,18 @@ mod tests {
             }
         }
         assert!(matches!(histogram.0, Store::Full(_)));
+    }
+
+    #[test]
+    fn sums_of_few_values_stay_small_until_they_are_many() {
+        let (mut part, mut sum) = (Histogram::default(), Histogram::default());
+        (0..100).for_each(|n| part.record(n << 20));
+        for n in 0..SPARSE_VALUES / 100 {
+            assert!(matches!(sum.0, Store::Sparse(..)), "{n}");
+            sum.merge(&part);
+        }
+        sum.merge(&part);
+        assert!(matches!(sum.0, Store::Full(_)));
+        assert_eq!(sum.count(), u64::from(SPARSE_VALUES / 100 + 1) * 100);
     }
 }

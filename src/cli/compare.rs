@@ -71,7 +71,7 @@ impl CompareArgs {
         let origins = self.origins()?;
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
         self.safety.check_methods(&workload)?;
-        let load = layered(&self.load, &file.load);
+        let load = self.load.over(&file.load);
         let mut targets = [
             self.safety
                 .target(&origins[0].url, baseline_headers, &file)?,

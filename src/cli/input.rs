@@ -204,7 +204,7 @@ fn arrivals_of(load: &LoadSettings, workload: &Workload) -> anyhow::Result<Arriv
             .context("constant and poisson arrivals need a rate; add --rate, such as 100/s")
     };
     if load.speed.is_some() && process != Process::Recorded {
-        bail!("--speed changes recorded instants; with --rate, change the rate instead");
+        bail!("--speed changes recorded instants only; leave it out, or leave --arrivals out");
     }
     let arrivals = match process {
         Process::Constant => Arrivals::Constant(need_rate()?),
@@ -217,7 +217,9 @@ fn arrivals_of(load: &LoadSettings, workload: &Workload) -> anyhow::Result<Arriv
         }
         Process::Recorded => Arrivals::Recorded(load.speed.unwrap_or(Speed::ONE)),
         Process::Closed | Process::Ramp(..) if load.rate.is_some() => {
-            bail!("--rate has no meaning for closed or ramp arrivals; leave it out")
+            bail!(
+                "--rate (PROOFLOAD_RATE) has no meaning for closed or ramp arrivals; leave it out"
+            )
         }
         Process::Ramp(from, to) => Arrivals::Ramp(from, to),
         Process::Closed => Arrivals::Closed(clients(load)?),

@@ -6,7 +6,7 @@ use crate::{
     replay::{Arrangement, Arrivals, mean_rate},
     report::Place,
     run::{TargetRecord, WorkloadRecord},
-    workload::{Target, Workload},
+    workload::{Protocol, Target, Workload},
 };
 
 /// A target as the run file names it.
@@ -47,6 +47,11 @@ pub(super) fn place(target: &Target) -> Place {
     Place {
         label: target.url.to_string(),
         address,
+        protocol: match target.protocol {
+            Protocol::Auto => None,
+            Protocol::Http1 => Some("HTTP/1.1".to_owned()),
+            Protocol::Http2 => Some("HTTP/2".to_owned()),
+        },
     }
 }
 

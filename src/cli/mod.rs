@@ -121,12 +121,22 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// The result, on stdout. Whoever closes the pipe has read enough.
-fn print(text: &str) {
+/// The result, on stdout; says whether it got there. Whoever closes the pipe has read enough, but
+/// a full disk has lost the result.
+fn print(text: &str) -> bool {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout
+    let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            say(&format!(
+                "proofload: the result cannot be written to stdout: {error}"
+            ));
+            false
+        }
+        _ => true,
+    }
 }
 
 /// Colour only where a person looks and did not forbid it.

@@ -327,7 +327,7 @@ impl Pipeline {
             StdoutFormat::Json => Format::Json,
             StdoutFormat::Markdown => Format::Markdown,
         };
-        super::print(&render(&report, format, style()));
+        let shown = super::print(&render(&report, format, style()));
         match storage {
             Some(error) => say(&format!("proofload: {error}")),
             None => say(&format!(
@@ -335,7 +335,7 @@ impl Pipeline {
                 self.out_dir.file("report.html").display()
             )),
         }
-        Ok(code)
+        Ok(exit::of_run(ended.interrupt, shown, code))
     }
 
     fn header(&self, prepared: &Prepared, started_at: &str) -> RunHeader {

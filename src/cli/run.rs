@@ -21,12 +21,12 @@ use super::{
     progress::Progress,
     ready::{self, Asked},
     say,
-    settings::{LoadSettings, layered},
+    settings::LoadSettings,
     trust,
 };
 use crate::{
     clock::wall_ns,
-    compare::Checkup,
+    compare::{Checkup, Warning},
     experiment::{Ended, Experiment, News, conduct},
     replay::{Layout, Load, mean_rate},
     report::{RunReport, Totals},
@@ -77,7 +77,7 @@ impl RunArgs {
     pub(super) async fn exec(self) -> Result<u8, Failure> {
         let file = self.safety.file()?;
         let headers = headers(&self.header)?;
-        let settings = layered(&self.load, &file.load);
+        let settings = self.load.over(&file.load);
         if settings.arrangement.is_some() {
             return Err(Failure::usage(anyhow!(
                 "--arrangement is for `compare`: a run has one side"
@@ -252,6 +252,12 @@ impl RunArgs {
         } else {
             exit::INVALID
         };
+        if ended.interrupt.is_some() {
+            found.warnings.push(Warning {
+                code: "interrupted".to_owned(),
+                text: format!("the run was {}", ended.footer.reason),
+            });
+        }
         let insecure = trust::warning(&load.trust);
         found
             .warnings
@@ -270,7 +276,7 @@ impl RunArgs {
             warnings: found.warnings,
             totals: totals.figures(),
         };
-        super::print(&match self.format {
+        let shown = super::print(&match self.format {
             StdoutFormat::Json => report.json(),
             _ => report.text(super::style()),
         });
@@ -278,7 +284,8 @@ impl RunArgs {
             Some(error) => say(&format!("proofload: {error}")),
             None => say(&format!("run: {}", self.output.display())),
         }
-        exit::of_run(ended.interrupt, ended.storage.is_none(), verdict)
+        let stored = ended.storage.is_none() && shown;
+        exit::of_run(ended.interrupt, stored, verdict)
     }
 }
 

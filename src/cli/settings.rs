@@ -48,6 +48,9 @@ impl std::str::FromStr for Process {
         };
         let ramp = text.strip_prefix("ramp:").ok_or_else(refuse)?;
         let (from, to) = ramp.split_once("..").ok_or_else(refuse)?;
+        if !to.contains('/') {
+            return Err(format!("`{text}` has no unit; write it as ramp:50..500/s"));
+        }
         // One unit serves both: 50..500/s.
         let unit = to.split_once('/').map_or("", |(_, unit)| unit);
         let from = if from.contains('/') {
@@ -128,8 +131,8 @@ pub(super) struct LoadSettings {
     /// Replays recorded instants faster or slower, such as 2x
     #[arg(long, env = "PROOFLOAD_SPEED")]
     pub speed: Option<Speed>,
-    /// Connections per side at the most; in a closed loop the clients [default: as
-    /// --max-in-flight; 50 in a closed loop; 8 with HTTP/2]
+    /// Connections per side at the most; in a closed loop one client on each, or --streams of them
+    /// [default: as --max-in-flight; 50 in a closed loop; 8 with HTTP/2]
     #[arg(short, long, env = "PROOFLOAD_CONNECTIONS")]
     pub connections: Option<usize>,
     /// Requests in flight per side at the most; more are counted as not sent [default: 10000]
@@ -171,6 +174,27 @@ pub(super) struct LoadSettings {
     /// Makes every random choice repeatable [default: drawn and printed]
     #[arg(long, env = "PROOFLOAD_SEED")]
     pub seed: Option<u64>,
+}
+
+impl LoadSettings {
+    /// These settings over those of a lower layer. Arrivals bring their own rate and speed: what a
+    /// lower layer says of them belongs to its own arrivals.
+    pub(super) fn over(&self, lower: &Self) -> Self {
+        let mut lower = lower.clone();
+        match self.arrivals {
+            Some(Process::Constant | Process::Poisson) => lower.speed = None,
+            Some(Process::Recorded) => lower.rate = None,
+            Some(Process::Closed | Process::Ramp(..)) => (lower.rate, lower.speed) = (None, None),
+            None => {}
+        }
+        if self.rate.is_some() {
+            (lower.arrivals, lower.speed) = (None, None);
+        }
+        if self.speed.is_some() {
+            (lower.arrivals, lower.rate) = (None, None);
+        }
+        layered(self, &lower)
+    }
 }
 
 /// What is tolerated, and how sure the judgement must be.
@@ -376,6 +400,21 @@ mod tests {
         let gate = layered(&GateSettings::default(), &file.gate);
         assert_eq!(gate.tolerance.len(), 1);
         assert_eq!(file.targets.allow, ["a.example"]);
+    }
+
+    #[test]
+    fn arrivals_of_a_flag_bring_their_own_rate() {
+        let file = read("[load]\nrate = \"50/s\"\nduration = \"9s\"\n").unwrap();
+        let flags = |text: &str| -> LoadSettings { toml::from_str(text).unwrap() };
+        let closed = flags("arrivals = 'closed'").over(&file.load);
+        assert_eq!((closed.rate, closed.duration), (None, file.load.duration));
+        let faster = flags("speed = '2x'").over(&file.load);
+        assert_eq!(faster.rate, None);
+        let closed = flags("arrivals = 'closed'");
+        assert_eq!(flags("rate = '7/s'").over(&closed).arrivals, None);
+        assert_eq!(flags("").over(&file.load).rate, file.load.rate);
+        let poisson = flags("arrivals = 'poisson'").over(&file.load);
+        assert_eq!(poisson.rate, file.load.rate);
     }
 
     #[test]

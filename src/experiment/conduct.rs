@@ -102,7 +102,7 @@ pub async fn conduct(
         failed: None,
     };
     let mut rounds = Rounds::new(experiment);
-    let mut watch = Watch::default();
+    let mut watch = Watch::new(experiment.load.layout.takes_turns());
     let (mut interrupt, mut death, mut failing) = (None, None, None);
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);

@@ -48,7 +48,7 @@ impl Counts {
 pub struct Death {
     /// Which one.
     pub side: Side,
-    /// The first failure of those that did not end any more, in nanoseconds after the start.
+    /// When it was last seen to answer, in nanoseconds after the start.
     pub at_ns: u64,
     /// Whether the other side went on answering.
     pub other_is_healthy: bool,
@@ -76,12 +76,24 @@ struct Stretch {
 /// Follows both sides through a run.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
+    takes_turns: bool,
     before_ns: u64,
     before: [Counts; 2],
     stretches: [Option<Stretch>; 2],
+    /// The last look that found an answer of each side: a silent target fails its requests only
+    /// when their time-outs have passed.
+    answered_ns: [Option<u64>; 2],
 }
 
 impl Watch {
+    /// Says whether the sides are loaded in turns: then silence is only a turn of the other one.
+    pub(super) fn new(takes_turns: bool) -> Self {
+        Self {
+            takes_turns,
+            ..Self::default()
+        }
+    }
+
     /// Takes the counters of both sides at this instant; says so when one has died.
     pub(super) fn look(&mut self, now_ns: u64, now: [Counts; 2]) -> Option<Death> {
         for side in Side::BOTH {
@@ -102,6 +114,11 @@ impl Watch {
         if fresh.ended == 0 {
             return;
         }
+        let answered_ns = self.answered_ns[side].filter(|_| !self.takes_turns);
+        let before_ns = answered_ns.unwrap_or(self.before_ns);
+        if fresh.unanswered < fresh.ended {
+            self.answered_ns[side] = Some(now_ns);
+        }
         if let Some(stretch) = &mut self.stretches[side]
             && now[side].since(stretch.base[side]).is_dead()
         {
@@ -111,7 +128,7 @@ impl Watch {
         }
         // What was answered ends a stretch; another may begin with the same look.
         self.stretches[side] = fresh.is_dead().then_some(Stretch {
-            at_ns: self.before_ns,
+            at_ns: before_ns.min(self.before_ns),
             base: self.before,
             lasted_ns: now_ns.saturating_sub(self.before_ns).min(GAP_MAX_NS),
             seen_ns: now_ns,
@@ -158,7 +175,8 @@ mod tests {
     type Phase = (u64, Tick, Tick);
 
     fn watch(phases: &[Phase]) -> (Option<(u64, Death)>, Watch) {
-        let mut watch = Watch::default();
+        let is_turn = |(_, a, b): &Phase| (*a == (0, 0)) != (*b == (0, 0));
+        let mut watch = Watch::new(phases.iter().any(is_turn));
         let mut now = [Counts::default(); 2];
         let mut now_ns = 0;
         for (seconds, baseline, candidate) in phases {
@@ -181,7 +199,7 @@ mod tests {
         let (fine, gone, none, ill) = ((10, 0), (0, 10), (0, 0), (5, 5));
         let dead = |side, at_s: u64, healthy| Some((side, at_s, healthy));
         let (a, b) = (Side::Baseline, Side::Candidate);
-        let table: [(&str, &[Phase], Wanted); 12] = [
+        let table: [(&str, &[Phase], Wanted); 13] = [
             ("healthy", &[(30, fine, fine)], None),
             (
                 "one dies",
@@ -224,6 +242,11 @@ mod tests {
                 "a turn of the other side is no time under load",
                 &[(3, fine, none), (1, none, gone), (24, fine, none)],
                 None,
+            ),
+            (
+                "it falls silent, and its requests run into their time-outs",
+                &[(3, fine, fine), (10, none, none), (6, gone, gone)],
+                dead(a, 3, false),
             ),
             (
                 "it dies in its turns",

@@ -16,7 +16,7 @@ use super::{
     feed::{Endpoints, Feed},
     queue::queue,
     rendezvous::Rendezvous,
-    schedule::{Arrangement, Arrivals, Layout, SlotSpec},
+    schedule::{Arrivals, Layout, SlotSpec},
     source::{Recipe, Source},
     stream::{Route, RouteError},
     tally::{Part, merge},
@@ -118,7 +118,7 @@ pub fn start(load: &Load) -> Result<Running, EngineError> {
     let mut threads = Vec::new();
     let mut lanes = Vec::new();
     let workers = load.threads.max(1);
-    let switches = load.layout.arrangement == Some(Arrangement::Interleaved);
+    let switches = load.layout.takes_turns();
     let rendezvous = switches.then(|| Arc::new(Rendezvous::new(workers)));
     for n in 0..workers {
         let poll = Poll::new()?;

@@ -12,7 +12,7 @@ use super::{
     control::Stop,
     encode::{Card, Deck},
     queue::Producer,
-    schedule::{Arrangement, Arrivals, Window, purpose, stream},
+    schedule::{Arrivals, Window, purpose, stream},
     source::{Drawn, Pick, Recipe, Source},
 };
 use crate::{
@@ -130,7 +130,7 @@ pub(super) fn period_ns(workload: &Workload) -> u64 {
 impl Feed {
     /// Feeds all windows, or until the run is stopped.
     pub(super) fn run(&self, mut source: Source) -> Result<(), WorkloadError> {
-        let keeps_pieces = self.recipe.layout.arrangement == Some(Arrangement::Interleaved);
+        let keeps_pieces = self.recipe.layout.takes_turns();
         let mut kept: Option<(u64, Vec<(u64, Drawn)>)> = None;
         for window in self.recipe.layout.windows(self.recipe.seed) {
             if !self.tell(|| Event::Open(window.clone())) {

@@ -103,6 +103,11 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Whether the sides are loaded one after the other.
+    pub fn takes_turns(self) -> bool {
+        self.arrangement == Some(Arrangement::Interleaved)
+    }
+
     /// The windows of the whole run in order. The seed decides which rounds are ABBA.
     pub fn windows(self, seed: u64) -> impl Iterator<Item = Window> {
         let first = u32::from(self.warmup_ns.is_none());
@@ -170,11 +175,7 @@ impl Layout {
 
     /// How long the whole run takes when it is not stopped early, in nanoseconds.
     pub fn total_ns(self) -> u64 {
-        let slots = if self.arrangement == Some(Arrangement::Interleaved) {
-            4
-        } else {
-            1
-        };
+        let slots = if self.takes_turns() { 4 } else { 1 };
         let rounds = u64::from(self.rounds) * (self.slot_ns + self.settle_ns);
         let warmup = self
             .warmup_ns
@@ -184,11 +185,7 @@ impl Layout {
 
     /// Measured time per round and side, in nanoseconds.
     pub fn measured_ns(self) -> u64 {
-        let slots = if self.arrangement == Some(Arrangement::Interleaved) {
-            2
-        } else {
-            1
-        };
+        let slots = if self.takes_turns() { 2 } else { 1 };
         slots * self.slot_ns
     }
 }

@@ -11,6 +11,7 @@ use super::totals::{Counts, EndpointTotals, Figures, Quantiles, SideConnections,
 use super::{Place, Style, Workload, json, words};
 use crate::compare::Warning;
 use crate::text::printable;
+use crate::units::{count, seconds};
 
 /// The name of this form of the JSON object.
 pub const RUN_SCHEMA: &str = "proofload.run_report.v1";
@@ -53,6 +54,7 @@ struct Document<'a> {
     causes: &'a [String],
     health: &'a BTreeMap<String, u32>,
     classes: BTreeMap<&'a str, u64>,
+    ok_per_s: f64,
     version: &'a str,
     started_at: &'a str,
     elapsed_ns: u64,
@@ -85,6 +87,12 @@ impl RunReport {
         endpoints.fold(Counts::default(), |sum, total| sum.plus(total.counts))
     }
 
+    /// Successes per second of measured time.
+    fn ok_per_s(&self) -> f64 {
+        let measured_ns = self.totals.generator.first().map_or(0, |it| it.measured_ns);
+        count(self.counts().ok) / seconds(measured_ns).max(1e-9)
+    }
+
     fn classes(&self) -> BTreeMap<&str, u64> {
         let mut classes = BTreeMap::new();
         for total in &self.totals.endpoints {
@@ -106,6 +114,7 @@ impl RunReport {
             causes: &self.causes,
             health: &self.health,
             classes: self.classes(),
+            ok_per_s: self.ok_per_s(),
             version: &self.version,
             started_at: &self.started_at,
             elapsed_ns: self.elapsed_ns,
@@ -197,6 +206,10 @@ impl RunReport {
 
     fn remarks(&self, style: Style) -> String {
         let mut text = String::new();
+        if !self.totals.generator.is_empty() {
+            let said = format!("{:.1} a second.", self.ok_per_s());
+            text.push_str(&wrap(&said, "Answered as expected: ", "  "));
+        }
         for side in &self.totals.generator {
             let said = format!(
                 "p50 {}, p99 {}, max {}; busiest sending thread {} of its core or quota{}.",

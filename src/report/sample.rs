@@ -62,6 +62,7 @@ fn subject() -> Subject {
     let place = |label: &str, port: u16| Place {
         label: label.to_owned(),
         address: Some(format!("10.0.0.7:{port}")),
+        protocol: Some("HTTP/1.1".to_owned()),
     };
     Subject {
         title: "shop: v2.4 against v2.3".into(),
@@ -274,6 +275,7 @@ fn health(side: Side) -> SideHealth {
     SideHealth {
         side,
         slots: 12,
+        measured_ns: 50_400_000_000,
         send_lag_ns: Quantiles {
             p50: Some(49_000),
             p90: Some(71_000),

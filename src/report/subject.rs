@@ -46,16 +46,21 @@ pub struct Place {
     pub label: String,
     /// The address that the connections went to.
     pub address: Option<String>,
+    /// What was spoken there, such as `HTTP/2`.
+    #[serde(default)]
+    pub protocol: Option<String>,
 }
 
 impl Place {
     /// Label and address, safe to print.
     pub(super) fn shown(&self) -> String {
         let label = printable(&self.label);
-        match &self.address {
-            Some(address) => format!("{label} ({})", printable(address)),
-            None => label,
+        let known = [&self.address, &self.protocol].into_iter().flatten();
+        let known: Vec<_> = known.map(|text| printable(text)).collect();
+        if known.is_empty() {
+            return label;
         }
+        format!("{label} ({})", known.join(", "))
     }
 }
 

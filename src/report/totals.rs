@@ -11,7 +11,7 @@ use crate::run::{ConnectionStats, EndpointStats, Group, Health, Side, Slot};
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
     endpoints: BTreeMap<(String, Side), EndpointStats>,
-    sides: BTreeMap<Side, (u32, Health)>,
+    sides: BTreeMap<Side, (u32, u64, Health)>,
     connections: BTreeMap<Side, ConnectionStats>,
     retried: BTreeMap<Side, u64>,
 }
@@ -23,8 +23,9 @@ impl Totals {
             let key = (endpoint.clone(), slot.side);
             self.endpoints.entry(key).or_default().merge(stats);
         }
-        let (slots, health) = self.sides.entry(slot.side).or_default();
+        let (slots, measured_ns, health) = self.sides.entry(slot.side).or_default();
         *slots += 1;
+        *measured_ns += slot.length_ns;
         health.merge(&slot.health);
         let connections = self.connections.entry(slot.side).or_default();
         connections.merge(&slot.connections);
@@ -41,7 +42,9 @@ impl Totals {
                 .map(|((endpoint, side), stats)| EndpointTotals::new(endpoint, *side, stats))
                 .collect(),
             generator: sides
-                .map(|(side, (slots, health))| SideHealth::new(*side, *slots, health))
+                .map(|(side, (slots, measured_ns, health))| {
+                    SideHealth::new(*side, (*slots, *measured_ns), health)
+                })
                 .collect(),
             connections: self
                 .connections
@@ -220,6 +223,9 @@ pub struct SideHealth {
     pub side: Side,
     /// How many slots were added up.
     pub slots: u32,
+    /// The time that they measured, together.
+    #[serde(default)]
+    pub measured_ns: u64,
     /// Send lags: sent − intended.
     pub send_lag_ns: Quantiles,
     /// CPU time of the busiest sending thread as a share of the slot, or of all threads as a
@@ -240,10 +246,11 @@ pub struct SideHealth {
 }
 
 impl SideHealth {
-    fn new(side: Side, slots: u32, health: &Health) -> Self {
+    fn new(side: Side, (slots, measured_ns): (u32, u64), health: &Health) -> Self {
         Self {
             side,
             slots,
+            measured_ns,
             send_lag_ns: Quantiles::of(&health.lag),
             cpu_share: health.cpu_share,
             throttled_share: health.throttled_share,

@@ -308,8 +308,49 @@ fn chain(error: &reqwest::Error) -> String {
         cause = inner;
     }
     if error.is_timeout() {
-        "no answer in time (--timeout, --connect-timeout)".to_owned()
-    } else {
-        cause.to_string()
+        return "no answer in time (--timeout, --connect-timeout)".to_owned();
+    }
+    let cause = cause.to_string();
+    let hint = HINTS.iter().find(|(part, _)| cause.contains(part));
+    match hint {
+        Some((_, hint)) => format!("{hint} ({cause})"),
+        None => cause,
     }
 }
+
+/// What libraries say, and what it means to a person.
+const HINTS: [(&str, &str); 8] = [
+    (
+        "CaUsedAsEndEntity",
+        "its certificate is one of an authority and not of a server; make one with \
+         basicConstraints CA:FALSE",
+    ),
+    (
+        "UnknownIssuer",
+        "its certificate is not trusted; give the authority that signed it with --cacert",
+    ),
+    (
+        "frame with invalid size",
+        "it does not speak HTTP/2; try --protocol http1",
+    ),
+    (
+        "NoApplicationProtocol",
+        "it does not speak this protocol over TLS; try --protocol auto",
+    ),
+    (
+        "peer doesn't support any known protocol",
+        "it does not speak this protocol over TLS; try --protocol auto",
+    ),
+    (
+        "invalid HTTP version",
+        "it does not speak HTTP/1.1; try --protocol http2",
+    ),
+    (
+        "InvalidContentType",
+        "it does not speak TLS; try an http:// URL",
+    ),
+    (
+        "CertificateRequired",
+        "it wants a certificate from us; give --cert and --key",
+    ),
+];
