@@ -239,6 +239,10 @@ fn clients(load: &LoadSettings) -> anyhow::Result<usize> {
     let connections = load.connections.unwrap_or(CLIENTS);
     let carried = connections.saturating_mul(load.streams.unwrap_or(1));
     let clients = carried.min(load.max_in_flight.unwrap_or(usize::MAX));
+    let threads = load.threads.unwrap_or(1);
+    if threads > clients && clients > 0 {
+        bail!("{threads} threads cannot share {clients} client(s); lower --threads or raise -c");
+    }
     if clients == 0 {
         bail!("a closed loop without clients sends nothing; give -c 1 or more");
     }

@@ -10,9 +10,9 @@ use crate::{
 };
 
 /// More than one request in so many that was not sent for the in-flight cap is too many.
+const CAPPED_ONE_IN: u64 = 100;
 /// A run is of no use when more than one answer in so many came from a limiter.
 const THROTTLED_ONE_IN: u64 = 200;
-const CAPPED_ONE_IN: u64 = 100;
 
 /// Looks at each slot of a run as it closes.
 #[derive(Debug)]

@@ -428,7 +428,8 @@ impl Connection {
         cx.tick();
         match (&mut self.codec, class) {
             (Codec::Http1(http1), Some(class)) => http1.fail(class, cx),
-            (Codec::Http1(_), None) => {}
+            // Nothing is under way then; if something were, it must not be forgotten.
+            (Codec::Http1(http1), None) => http1.fail(Class::ClosedReused, cx),
             (Codec::Http2(http2), class) => http2.lost(class, &mut cx.endings),
         }
     }

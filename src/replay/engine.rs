@@ -149,7 +149,10 @@ pub fn start(load: &Load) -> Result<Running, EngineError> {
         stop: Arc::clone(&stop),
     };
     let feeder = thread::Builder::new().name("feed".to_owned());
-    threads.push(feeder.spawn(move || Ok(feed.run(source)?))?);
+    threads.push(feeder.spawn(move || {
+        let _guard = OnPanic(Arc::clone(&feed.stop));
+        Ok(feed.run(source)?)
+    })?);
     let windows = load.layout.windows(load.seed);
     let specs = windows.flat_map(|window| window.slots);
     Ok(Running {
@@ -199,7 +202,9 @@ fn spawn(n: usize, task: Task) -> io::Result<Thread> {
 fn sender(task: Task) -> io::Result<()> {
     let _guard = OnPanic(Arc::clone(&task.stop));
     prefer_this_thread();
-    worker::run(task)
+    let stop = Arc::clone(&task.stop);
+    // The others may wait for this thread.
+    worker::run(task).inspect_err(|_| stop.at_once())
 }
 
 impl Running {

@@ -16,7 +16,7 @@ pub(super) struct Exchange {
     pub(super) side: usize,
     /// When the schedule wanted it sent, in nanoseconds on the run's clock.
     pub(super) intended_ns: u64,
-    /// When its first byte was handed to the kernel, on the same clock.
+    /// When it went out, on the same clock: to a connection, or to one that is opened for it.
     pub(super) sent_ns: u64,
     /// Whether it was sent a second time.
     pub(super) is_retried: bool,

@@ -188,6 +188,8 @@ struct Outbox<'a> {
     coin: rand_chacha::ChaCha8Rng,
     /// Until when the schedule was sent on to everybody.
     flushed_ns: u64,
+    /// Requests of a closed loop so far.
+    dealt: u64,
 }
 
 impl<'a> Outbox<'a> {
@@ -204,6 +206,7 @@ impl<'a> Outbox<'a> {
             bundles: bundles.collect(),
             coin: stream(feed.recipe.seed, purpose::PAIRS, window.piece),
             flushed_ns: 0,
+            dealt: 0,
         }
     }
 
@@ -250,7 +253,11 @@ impl<'a> Outbox<'a> {
     /// Adds one message's worth of requests for whoever is free; `false` as for `push`.
     fn fill(&mut self, source: &mut Source) -> Result<bool, WorkloadError> {
         for _ in 0..CHUNK {
-            if !self.push(0, &source.next_in_turn()?) {
+            let mut drawn = source.next_in_turn()?;
+            // Whoever is free sends it: sessions wait for nobody here.
+            self.dealt += 1;
+            drawn.session = self.dealt;
+            if !self.push(0, &drawn) {
                 return Ok(false);
             }
         }

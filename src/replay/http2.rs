@@ -54,6 +54,8 @@ pub(super) struct Http2 {
     send_window: i64,
     received: u32,
     splitter: Splitter,
+    /// When the peer last said anything.
+    heard_ns: u64,
     has_settings: bool,
     is_going_away: bool,
     /// Whether any answer was complete.
@@ -80,6 +82,7 @@ impl Http2 {
             send_window: WINDOW_DEFAULT,
             received: 0,
             splitter: Splitter::default(),
+            heard_ns: 0,
             has_settings: false,
             is_going_away: false,
             is_proven: false,
@@ -178,6 +181,7 @@ impl Http2 {
         now_ns: u64,
         endings: &mut Vec<Ended>,
     ) -> Result<(), Broken> {
+        self.heard_ns = now_ns;
         let mut splitter = std::mem::take(&mut self.splitter);
         let result = splitter.feed(bytes, |frame| self.frame(&frame, now_ns, endings));
         self.splitter = splitter;
@@ -474,6 +478,9 @@ impl Http2 {
             } else {
                 continue;
             };
+            // Nothing at all since this request: whoever was there may be gone without a word, and
+            // the others are better off on a new connection.
+            self.is_going_away |= self.heard_ns < self.streams[at].exchange.sent_ns;
             endings.push(self.cancel(at, class));
         }
     }

@@ -19,7 +19,7 @@ pub(super) const FIRST_TOKEN: usize = 2;
 /// So many connections are opened at once; more requests than that wait for whichever is free
 /// first. After a stall a connection for each request that has become due would take longer to
 /// open than the answers take to come, and the stall would feed itself.
-const OPENING_MAX: usize = 64;
+const OPENING_MAX: usize = 256;
 /// So many forgotten places may stand in the list before it is cleared.
 const FORGOTTEN_MAX: usize = 64;
 
@@ -133,7 +133,7 @@ impl Pool {
                 continue;
             };
             connection.is_listed = false;
-            if connection.is_stale(now_ns) {
+            if connection.room() > 0 && connection.is_stale(now_ns) {
                 connection.lost(None, &mut self.cx);
             }
             connection.look(&mut self.cx);
@@ -256,14 +256,22 @@ impl Pool {
         !self.unread.is_empty()
     }
 
-    /// Gives those their next turn.
-    pub(super) fn read_on(&mut self) {
-        for key in std::mem::take(&mut self.unread) {
-            if let Some(connection) = self.connections.get_mut(key) {
-                connection.read_on(&mut self.cx);
-                self.settle(key);
-            }
+    /// Those, for their next turn.
+    pub(super) fn take_unread(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Gives one its next turn.
+    pub(super) fn read_on(&mut self, key: usize) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.read_on(&mut self.cx);
+            self.settle(key);
         }
+    }
+
+    /// Whether something was sent and not written yet.
+    pub(super) fn has_unflushed(&self) -> bool {
+        !self.unflushed.is_empty()
     }
 
     /// Puts a connection where it belongs now: back on the list, or away.
@@ -287,8 +295,10 @@ impl Pool {
             self.open_for_waiting(side);
             return;
         }
+        // One on the list is taken from there, after a look at it.
         if connection.room() > 0
-            && let Some(exchange) = self.lane(side).waiting.pop_front()
+            && !connection.is_listed
+            && let Some(exchange) = self.next_waiting(side)
         {
             self.put(Place::On(key), exchange);
         }
@@ -305,10 +315,17 @@ impl Pool {
     /// Opens connections for those who wait longest, now that fewer are being opened.
     fn open_for_waiting(&mut self, side: usize) {
         while self.lane(side).opening < OPENING_MAX
-            && let Some(exchange) = self.lane(side).waiting.pop_front()
+            && let Some(exchange) = self.next_waiting(side)
         {
             self.open(exchange);
         }
+    }
+
+    /// Who waits longest is sent now: that it waited is our doing, and its send lag.
+    fn next_waiting(&mut self, side: usize) -> Option<Exchange> {
+        let mut exchange = self.lane(side).waiting.pop_front()?;
+        exchange.sent_ns = self.cx.now_ns;
+        Some(exchange)
     }
 
     /// The next request that has ended for good; one that may be sent again is.

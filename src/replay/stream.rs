@@ -241,8 +241,15 @@ impl Stream {
         };
         let mut rest = wire;
         let mut closed = n == 0;
+        if closed {
+            // TLS must know of the end, to tell one without a farewell from one with it.
+            tls.read_tls(&mut io::empty())?;
+        }
         while !rest.is_empty() {
-            tls.read_tls(&mut rest)?;
+            // Behind its farewell the peer may say what it likes: nobody takes it.
+            if tls.read_tls(&mut rest)? == 0 {
+                break;
+            }
             let state = match tls.process_new_packets() {
                 Ok(state) => state,
                 Err(error) => {
@@ -325,11 +332,8 @@ fn connect_class(error: &io::Error) -> Class {
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe => Class::ConnectReset,
-        io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::NetworkDown
-        | io::ErrorKind::PermissionDenied => Class::ConnectUnreachable,
-        _ => Class::LocalOther,
+        // What is our own was told apart by its number; the rest is what the network answered.
+        _ => Class::ConnectUnreachable,
     }
 }
 
@@ -338,7 +342,7 @@ pub(super) fn local_class(error: &io::Error) -> Option<Class> {
     match Errno::from_io_error(error)? {
         Errno::ADDRNOTAVAIL | Errno::ADDRINUSE => Some(Class::LocalPorts),
         Errno::MFILE | Errno::NFILE => Some(Class::LocalFds),
-        Errno::NOBUFS | Errno::NOMEM => Some(Class::LocalOther),
+        Errno::NOBUFS | Errno::NOMEM | Errno::INVAL => Some(Class::LocalOther),
         _ => None,
     }
 }

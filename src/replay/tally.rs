@@ -137,10 +137,9 @@ impl Tally {
     }
 
     /// A request was planned and left the generator.
-    pub(super) fn sent(&mut self, slot: u32, endpoint: u32, lag_ns: u64) {
+    pub(super) fn sent(&mut self, slot: u32, endpoint: u32) {
         if let Some(open) = self.find(slot) {
             open.in_flight += 1;
-            open.part.health.lag.record(lag_ns);
             open.cell(endpoint).scheduled += 1;
         }
     }
@@ -162,6 +161,8 @@ impl Tally {
             return;
         };
         open.in_flight -= 1;
+        let lag_ns = exchange.sent_ns.saturating_sub(exchange.intended_ns);
+        open.part.health.lag.record(lag_ns);
         let is_last = open.over && open.in_flight == 0;
         let cell = open.cell(exchange.card().endpoint);
         cell.classes[ended.class as usize] += 1;
@@ -273,7 +274,7 @@ mod tests {
     fn a_slot_closes_when_its_last_request_has_ended() {
         let mut tally = Tally::default();
         tally.open(0, 100);
-        tally.sent(0, 7, 3_000);
+        tally.sent(0, 7);
         tally.over(0, true, &Health::default());
         assert!(
             tally.take_closed().is_empty(),

@@ -186,8 +186,8 @@ impl Worker {
                     }
                 }
             }
-            if self.pool.has_unread() {
-                self.pool.read_on();
+            for key in self.pool.take_unread() {
+                self.pool.read_on(key);
                 self.count();
             }
             if taken < EVENTS_MAX {
@@ -327,7 +327,9 @@ impl Worker {
                     self.shots = shots.into_iter();
                 }
                 Pop::Empty => return Some(u64::MAX),
-                Pop::Event(_) | Pop::Over => self.close(),
+                Pop::Event(_) => self.close(),
+                // The feed has ended inside a window: it broke.
+                Pop::Over => self.cut_short(),
             }
             return None;
         };
@@ -380,7 +382,7 @@ impl Worker {
         }
         let is_sent = self.pool.send(exchange).is_ok();
         if is_sent {
-            self.tally.sent(shot.slot, endpoint, lag_ns);
+            self.tally.sent(shot.slot, endpoint);
             self.counted.sent += 1;
         } else if self.task.clients.is_none() {
             self.tally.not_sent(shot.slot, endpoint, Class::NotSentCap);
@@ -390,10 +392,14 @@ impl Worker {
 
     /// Writes what was dispatched.
     fn flush(&mut self) {
-        self.pool.flush();
-        self.count();
-        // What is sent once more shall not wait for the next turn.
-        self.pool.flush();
+        // What failed to be written may be sent again on another connection.
+        loop {
+            self.pool.flush();
+            self.count();
+            if !self.pool.has_unflushed() {
+                return;
+            }
+        }
     }
 
     /// Counts what has ended.
@@ -405,10 +411,10 @@ impl Worker {
             let side = ended.exchange.side;
             self.counted.ended[side] += 1;
             self.counted.unanswered[side] += u64::from(ended.class.is_unanswered());
-            if let Some(clients) = self.task.clients {
+            if self.task.clients.is_some() {
                 let failed = group == Group::TransportError;
                 self.in_vain = if failed { self.in_vain + 1 } else { 0 };
-                if self.in_vain >= clients.min(IN_VAIN_MAX) {
+                if self.in_vain >= IN_VAIN_MAX {
                     self.paused_until_ns = done_ns + PAUSE_NS;
                 }
             }
@@ -431,6 +437,11 @@ impl Worker {
 
     /// Housekeeping that can wait some milliseconds: time-outs, the gauge, slots that are over.
     fn sweep(&mut self) {
+        // A thread that was stopped while it had work to do comes here late, and not to its poll.
+        let now_ns = self.pool.cx.tick();
+        if self.sweep_ns > 0 {
+            self.stall_ns = self.stall_ns.max(now_ns.saturating_sub(self.sweep_ns));
+        }
         self.pool.sweep();
         self.count();
         self.pool.flush();

@@ -49,6 +49,8 @@ pub(crate) enum Then {
     Close,
     /// The connection is reset.
     Reset,
+    /// TLS says farewell, and so many more bytes follow in the clear, in one piece with it.
+    Farewell(usize),
 }
 
 /// What a fault means for this request: the status in it that the path begins with, or what is
@@ -109,6 +111,10 @@ pub(super) async fn answer(
                 Then::Keep => {}
                 Then::Hang => hang(stream).await?,
                 Then::Close => return Ok(false),
+                Then::Farewell(extra) => {
+                    stream.farewell(extra).await?;
+                    hang(stream).await?;
+                }
                 Then::Reset => {
                     stream.reset()?;
                     return Ok(false);

@@ -265,17 +265,35 @@ async fn accepted(shared: Rc<Shared>, stream: TcpStream) -> io::Result<()> {
 trait Peer: AsyncRead + AsyncWrite + Unpin {
     /// Makes the coming close a reset.
     fn reset(&self) -> io::Result<()>;
+
+    /// Says that nothing more comes, and then sends so many bytes all the same.
+    async fn farewell(&mut self, extra: usize) -> io::Result<()>;
 }
 
 impl Peer for TcpStream {
     fn reset(&self) -> io::Result<()> {
         self.set_zero_linger()
     }
+
+    async fn farewell(&mut self, extra: usize) -> io::Result<()> {
+        self.write_all(&vec![b'x'; extra]).await
+    }
 }
 
 impl Peer for TlsStream<TcpStream> {
     fn reset(&self) -> io::Result<()> {
         self.get_ref().0.set_zero_linger()
+    }
+
+    async fn farewell(&mut self, extra: usize) -> io::Result<()> {
+        let (socket, session) = self.get_mut();
+        session.send_close_notify();
+        let mut bytes = Vec::new();
+        while session.wants_write() {
+            session.write_tls(&mut bytes)?;
+        }
+        bytes.resize(bytes.len() + extra, b'x');
+        socket.write_all(&bytes).await
     }
 }
 

@@ -137,6 +137,31 @@ fn a_certificate_of_a_stranger_is_refused_unless_nothing_is_checked() {
 }
 
 #[test]
+fn an_end_with_a_farewell_is_one_and_an_end_without_it_is_a_cut() {
+    use crate::faultd::Then;
+    let authority = Authority::new();
+    // Without a length only the end says where the answer ends. What follows a farewell is nothing.
+    for (then, class) in [
+        (Then::Farewell(0), Class::Ok),
+        (Then::Farewell(40_000), Class::Ok),
+        (Then::Close, Class::TruncatedBody),
+    ] {
+        let fault = Fault::Bytes(b"HTTP/1.1 200 OK\r\n\r\nall".to_vec(), then);
+        let acceptor = || authority.acceptor("127.0.0.1", 4000);
+        let server = Setup::default()
+            .route("/", fault)
+            .tls(acceptor(), acceptor());
+        let server = server.start();
+        let mut load = https(&server, 200);
+        load.trust.insecure = true;
+        load.limits.total_ns = 2_000 * MS;
+        let trial = run(&load);
+        let expected = BTreeMap::from([(class, server.requests())]);
+        assert_eq!(trial.classes(), expected, "{then:?}");
+    }
+}
+
+#[test]
 fn a_handshake_that_breaks_or_never_ends_has_its_class() {
     let deaf = Faultd::always(Fault::Silence);
     let mut load = https(&deaf, 200);
