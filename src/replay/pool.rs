@@ -19,7 +19,7 @@ pub(super) const FIRST_TOKEN: usize = 2;
 /// So many connections are opened at once; more requests than that wait for whichever is free
 /// first. After a stall a connection for each request that has become due would take longer to
 /// open than the answers take to come, and the stall would feed itself.
-const OPENING_MAX: usize = 256;
+const OPENING_MAX: usize = 64;
 /// So many forgotten places may stand in the list before it is cleared.
 const FORGOTTEN_MAX: usize = 64;
 
