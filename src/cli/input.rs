@@ -204,7 +204,10 @@ fn arrivals_of(load: &LoadSettings, workload: &Workload) -> anyhow::Result<Arriv
             .context("constant and poisson arrivals need a rate; add --rate, such as 100/s")
     };
     if load.speed.is_some() && process != Process::Recorded {
-        bail!("--speed changes recorded instants only; leave it out, or leave --arrivals out");
+        bail!(
+            "--speed changes recorded instants only; leave it out, or leave --rate and --arrivals \
+             out"
+        );
     }
     let arrivals = match process {
         Process::Constant => Arrivals::Constant(need_rate()?),

@@ -240,7 +240,9 @@ fn time_outs_end_streams_and_leave_the_connection() {
         let trial = run(&load);
         let total = counted(&peer, &trial);
         assert_all("time-out", &trial, class);
-        assert_eq!(peer.connections(), 1, "{class:?}");
+        // Who has said nothing at all is given up for another connection.
+        let most = if class == Class::HeaderTimeout { 2 } else { 1 };
+        assert!((1..=most).contains(&peer.connections()), "{class:?}");
         // The peer is told, and may learn of it after the end of the run.
         let clock = Clock::start();
         while peer.resets() < total.sent() && clock.now_ns() < 10_000 * MS {
