@@ -119,8 +119,8 @@ impl Checkup {
         if self.capped.saturating_mul(CAPPED_ONE_IN) > self.scheduled {
             causes.push(format!(
                 "{:.1} % of the requests were not sent for the in-flight cap: the target did not \
-                 keep up; lower the rate, or raise what bounds it (-c, --max-in-flight, with HTTP/2 \
-                 also --streams)",
+                 keep up; lower the rate, or raise what bounds it (-c, --max-in-flight, with \
+                 HTTP/2 also --streams)",
                 100.0 * count(self.capped) / count(self.scheduled)
             ));
         }

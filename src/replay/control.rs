@@ -26,7 +26,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The share of one of several threads; all shares together are the whole, unless there is less than one for each.
+    /// The share of one of several threads; all shares together are the
+    /// whole, unless there is less than one for each.
     pub(super) fn share(self, thread: usize, threads: usize) -> Self {
         let part = |whole| share(whole, thread, threads).max(1);
         Self {
