@@ -195,10 +195,18 @@ mod tests {
 
     #[test]
     fn parent_and_session_are_read_from_the_kernel() {
-        let parent = i32::try_from(std::os::unix::process::parent_id()).unwrap();
-        let session = rustix::process::getsid(None).ok();
-        let found = parent_and_session(getpid()).unwrap();
-        assert_eq!(found, [Pid::from_raw(parent), session]);
+        let mut child = Command::new("cat")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        let [parent, session] = parent_and_session(pid).unwrap();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(parent, Some(getpid()));
+        // The number of a session whose leader lives outside a container is 0, which is no `Pid`.
+        assert_eq!(session, parent_and_session(getpid()).unwrap()[1]);
+        assert_eq!(parent_and_session(pid), None, "it has ended");
     }
 
     #[test]
