@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use proofload::{
     compare::{
         Boundaries, Comparison, Design, Margins, Metric, Policy, Reason, RoundEvidence, Status,
-        Verdict,
+        Tables, Verdict,
         detectable::multiplier,
         judge,
         paired::Paired,
@@ -237,29 +237,24 @@ fn slot(rng: &mut ChaCha8Rng, round: u32, side: Side, candidate: Candidate) -> S
 
 /// A run of up to 12 rounds that ends when the judge has decided.
 fn compare(seed: u64, candidate: Candidate) -> Comparison {
-    let looks = looks(12);
-    let design = Design {
-        rounds_max: 12,
-        looks: looks.clone(),
-        simultaneous: true,
-        expected: ENDPOINTS
-            .iter()
-            .map(|(name, _)| ((*name).to_owned(), count(REQUESTS)))
-            .collect::<BTreeMap<_, _>>(),
-    };
+    let expected = ENDPOINTS
+        .iter()
+        .map(|(name, _)| ((*name).to_owned(), count(REQUESTS)))
+        .collect::<BTreeMap<_, _>>();
+    let design = Design::new(12, true, expected);
     let policy = Policy {
         tolerance: Margins::tolerance().with(&["p99=25%".parse().expect("a margin")]),
         minimum_effect: Margins::minimum_effect(),
         alpha: ALPHA,
         timeout_ns: 30_000_000_000,
     };
-    let boundaries = Boundaries::new(&looks);
+    let tables = Tables::default();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut rounds = Vec::new();
-    for round in 1..=14 {
+    for round in 1..=12 {
         let slots = Side::BOTH.map(|side| slot(&mut rng, round, side, candidate));
         rounds.push(RoundEvidence::from_slots(round, &slots, &policy).expect("both sides"));
-        let comparison = judge(&design, &policy, &boundaries, &rounds);
+        let comparison = judge(&design, &policy, &tables, &rounds);
         if comparison.decided {
             return comparison;
         }

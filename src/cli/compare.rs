@@ -11,6 +11,7 @@ use super::{
     input::{Safety, Source, headers},
     local::{Origin, Ports, origin},
     pipeline::Pipeline,
+    resume::Earlier,
     settings::{GateSettings, LoadSettings, layered},
 };
 use crate::{store::OutDir, units::Span};
@@ -39,6 +40,10 @@ pub(super) struct CompareArgs {
     /// Where the report goes; an earlier report there is replaced
     #[arg(long, value_name = "DIR")]
     out_dir: PathBuf,
+    /// Goes on with a comparison in --out-dir that was interrupted or ended INCONCLUSIVE, for
+    /// another -d; every other flag has to be the same
+    #[arg(long)]
+    resume: bool,
     /// What stdout shows
     #[arg(long, value_enum, default_value = "text")]
     format: StdoutFormat,
@@ -70,6 +75,10 @@ impl CompareArgs {
         let workload = self.source.open()?;
         let origins = self.origins()?;
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
+        let earlier = self
+            .resume
+            .then(|| Earlier::read(&self.out_dir))
+            .transpose()?;
         self.safety.check_methods(&workload)?;
         let load = self.load.over(&file.load);
         let mut targets = [
@@ -102,6 +111,7 @@ impl CompareArgs {
             out_dir,
             format: self.format,
             allowed,
+            earlier,
         };
         pipeline.exec().await
     }

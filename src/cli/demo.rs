@@ -89,6 +89,7 @@ impl DemoArgs {
             out_dir,
             format: self.format,
             allowed: Vec::new(),
+            earlier: None,
         };
         let code = pipeline.exec().await?;
         say(&format!("demo: a gate would have got exit code {code}"));

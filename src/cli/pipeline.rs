@@ -11,26 +11,24 @@ use super::{
     exit::{self, Failure},
     host, input, labels,
     local::{self, Build},
+    prepare::{Prepared, Wanted},
     progress::Progress,
     ready::{self, Asked},
+    resume::Earlier,
     say,
     settings::{GateSettings, LoadSettings},
     style, trust,
 };
 use crate::{
-    clock::wall_ns,
-    compare::{
-        Boundaries, Design, Margins, Metric, Policy, Verdict, can_show_errors, is_judgeable,
-        minimum_requests,
-    },
-    experiment::{Budget, Ended, Experiment, Judgement, News, Plan, conduct, plan},
-    replay::{Arrangement, Arrivals, Load, expected, mean_rate},
+    compare::Verdict,
+    experiment::{Ended, News, conduct},
+    replay::{Load, mean_rate},
     report::{FILES, Format, Report, Subject, Totals, render},
     run::{RunHeader, Side},
     staging::{Local, Pin, Preflight},
     store::{OutDir, RunLog, create_log},
     tls::Trust,
-    units::{Span, seconds},
+    units::Span,
     workload::{Address, Request, Target, Workload},
 };
 
@@ -50,14 +48,8 @@ pub(super) struct Pipeline {
     pub(super) out_dir: OutDir,
     pub(super) format: StdoutFormat,
     pub(super) allowed: Vec<String>,
-}
-
-/// What was decided before the preflight.
-struct Prepared {
-    resolved: [String; 2],
-    plan: Plan,
-    arrivals: Arrivals,
-    experiment: Experiment,
+    /// What was measured already, where a comparison is resumed.
+    pub(super) earlier: Option<Earlier>,
 }
 
 impl Pipeline {
@@ -65,11 +57,15 @@ impl Pipeline {
     pub(super) async fn exec(mut self) -> Result<u8, Failure> {
         let addresses = input::addresses(&self.targets, &self.pins)?;
         self.load.seed = Some(self.load.seed.unwrap_or_else(labels::draw_seed));
-        let mut prepared = self.prepare()?;
+        let mut prepared = self.wanted().prepare()?;
         for (shown, addresses) in prepared.resolved.iter_mut().zip(&addresses) {
             *shown = ready::addresses_shown(addresses);
         }
-        self.announce(&prepared);
+        if let Some(earlier) = &self.earlier {
+            let local = self.commands.each_ref().map(Option::is_some);
+            earlier.check(&self.header(&prepared, ""), local)?;
+        }
+        prepared.announce(&self.workload);
         // They end when they are dropped, on every way out of here.
         let mut builds = self.start(&prepared, &addresses).await?;
         let notes = self.ask(&mut prepared, &addresses).await?;
@@ -146,88 +142,13 @@ impl Pipeline {
         Ok(notes)
     }
 
-    fn prepare(&self) -> Result<Prepared, Failure> {
-        input::check_comparable(&self.load)?;
-        let arrivals = input::arrivals(&self.load, &self.workload)?;
-        let limits = input::limits(&self.load, 2)?;
-        let budget = Budget {
-            duration_ns: self.load.duration.unwrap_or(Span::from_secs(60)).ns(),
-            arrangement: self.load.arrangement,
-            slot_ns: self.load.slot.map(Span::ns),
-            warmup_ns: self.load.warmup.map(Span::ns),
-        };
-        let plan = plan(budget).map_err(Failure::usage)?;
-        let design = Design {
-            rounds_max: plan.layout.rounds,
-            looks: plan.looks.clone(),
-            simultaneous: plan.layout.arrangement == Some(Arrangement::Simultaneous),
-            expected: expected(&self.workload, arrivals, plan.layout.measured_ns()),
-        };
-        check_judgeable(&design, &self.workload, arrivals, &plan)?;
-        let alpha = self.gate.alpha.unwrap_or(0.05);
-        if !(1e-4..=0.2).contains(&alpha) {
-            return Err(Failure::usage(anyhow!(
-                "--alpha {alpha} must lie between 0.0001 and 0.2"
-            )));
-        }
-        let policy = Policy {
-            tolerance: Margins::tolerance().with(&self.gate.tolerance),
-            minimum_effect: Margins::minimum_effect().with(&self.gate.min_effect),
-            alpha,
-            timeout_ns: limits.total_ns,
-        };
-        policy
-            .check(&design, &self.gate.min_effect)
-            .map_err(Failure::usage)?;
-        let boundaries = Boundaries::new(&plan.looks);
-        let load = Load {
-            targets: [None, None],
-            workload: self.workload.clone(),
-            layout: plan.layout,
-            arrivals,
-            seed: self.load.seed.unwrap_or_default(),
-            limits,
-            threads: self.load.threads.unwrap_or(1).max(1),
-            run_id: format!("{:x}", wall_ns() / 1_000_000),
-            trust: self.trust.clone(),
-        };
-        let judgement = Some(Judgement {
-            design,
-            policy,
-            boundaries,
-        });
-        Ok(Prepared {
-            plan,
-            arrivals,
-            experiment: Experiment { load, judgement },
-            resolved: [String::new(), String::new()],
-        })
-    }
-
-    fn announce(&self, prepared: &Prepared) {
-        let layout = prepared.plan.layout;
-        let looks: Vec<_> = prepared
-            .plan
-            .looks
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        say(&format!(
-            "plan: {}, 1 + {} rounds of {:.1}s, looks after {}, at most {:.0}s, {}, seed {}",
-            labels::arrangement(layout.arrangement),
-            layout.rounds,
-            seconds(layout.total_ns()) / f64::from(layout.rounds + 1),
-            looks.join(" "),
-            seconds(layout.total_ns()),
-            labels::rate(&self.workload, prepared.arrivals),
-            prepared.experiment.load.seed,
-        ));
-        let Some(judgement) = &prepared.experiment.judgement else {
-            return;
-        };
-        let (design, policy) = (&judgement.design, &judgement.policy);
-        for line in shortfalls(design, policy, &judgement.boundaries) {
-            say(&format!("plan: {line}"));
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            workload: &self.workload,
+            load: &self.load,
+            gate: &self.gate,
+            trust: &self.trust,
+            earlier: self.earlier.as_ref(),
         }
     }
 
@@ -239,13 +160,12 @@ impl Pipeline {
     ) -> Result<u8, Failure> {
         let experiment = &prepared.experiment;
         let started_at = labels::now();
-        self.out_dir.clear().map_err(Failure::storage)?;
-        let header = self.header(prepared, &started_at);
-        let log = RunLog::create(&self.out_dir.file("run.jsonl"), &header);
-        let log = log.map_err(Failure::storage)?;
+        let log = self.open_log(&self.header(prepared, &started_at))?;
         let layout = prepared.plan.layout;
-        let mut progress = Progress::new(layout.total_ns(), layout.rounds);
+        let mut progress = Progress::new(layout.total_ns(), layout.before + layout.rounds);
         let mut totals = Totals::default();
+        let earlier = self.earlier.iter().flat_map(Earlier::slots);
+        earlier.for_each(|slot| totals.add(slot));
         let (lock, shared) = host::occupy();
         let ended = conduct(experiment, log, |news| {
             if let News::Slot(slot) = news
@@ -266,6 +186,18 @@ impl Pipeline {
             notes.extend(local::ended(side.name(), builds[side.index()].as_ref()));
         }
         self.conclude(prepared, ended, &totals, (started_at, notes))
+    }
+
+    /// The run file: new, or what an earlier session left with more to come.
+    fn open_log(&self, header: &RunHeader) -> Result<RunLog, Failure> {
+        let path = self.out_dir.file("run.jsonl");
+        let log = if let Some(earlier) = &self.earlier {
+            RunLog::resume(&path, header, earlier.slots())
+        } else {
+            let cleared = self.out_dir.clear();
+            cleared.and_then(|()| RunLog::create(&path, header))
+        };
+        log.map_err(Failure::storage)
     }
 
     fn conclude(
@@ -296,7 +228,8 @@ impl Pipeline {
             title: self.title.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,
-            elapsed_ns: ended.footer.elapsed_ns,
+            elapsed_ns: ended.footer.elapsed_ns
+                + self.earlier.as_ref().map_or(0, Earlier::elapsed_ns),
             baseline: labels::place(&self.targets[0]),
             candidate: labels::place(&self.targets[1]),
             workload: labels::workload(&self.workload),
@@ -334,6 +267,9 @@ impl Pipeline {
                 "report: {}",
                 self.out_dir.file("report.html").display()
             )),
+        }
+        if report.comparison.verdict == Verdict::Inconclusive {
+            say("to go on where it ended, give the same command with --resume");
         }
         Ok(exit::of_run(ended.interrupt, shown, code))
     }
@@ -387,72 +323,6 @@ impl Pipeline {
             },
         })
     }
-}
-
-/// Refuses a plan in which no latency could be judged, naming what would do.
-fn check_judgeable(
-    design: &Design,
-    workload: &Workload,
-    arrivals: Arrivals,
-    plan: &Plan,
-) -> Result<(), Failure> {
-    if is_judgeable(design) {
-        return Ok(());
-    }
-    let best = design
-        .expected
-        .values()
-        .copied()
-        .fold(0.0, f64::max)
-        .max(1e-9);
-    let factor = minimum_requests(Metric::P50) / best;
-    let rate = mean_rate(workload, arrivals) * factor;
-    let duration_s = seconds(plan.layout.total_ns()) * factor + 6.0;
-    Err(Failure::usage(anyhow!(
-        "nothing could be judged: the busiest endpoint gets {best:.1} requests a round and side, \
-         and a median needs {:.0}; use a rate of {rate:.1}/s or more (--rate or --speed), or \
-         -d {duration_s:.0}s",
-        minimum_requests(Metric::P50)
-    )))
-}
-
-/// What the plan cannot show, said before the load.
-fn shortfalls(design: &Design, policy: &Policy, boundaries: &Boundaries) -> Vec<String> {
-    let names = |metric: Metric| -> Vec<&str> {
-        let least = minimum_requests(metric);
-        let few = design.expected.iter().filter(|(_, n)| **n < least);
-        few.map(|(name, _)| name.as_str()).collect()
-    };
-    let mut lines = Vec::new();
-    for metric in [Metric::P50, Metric::P99] {
-        let names = names(metric);
-        if !names.is_empty() {
-            lines.push(format!(
-                "{} is not judged for {} of {} endpoints (fewer than {:.0} requests a round)",
-                metric.name(),
-                names.len(),
-                design.expected.len(),
-                minimum_requests(metric)
-            ));
-        }
-    }
-    let few = design
-        .expected
-        .iter()
-        .filter(|(_, requests)| **requests >= minimum_requests(Metric::P50))
-        .filter(|(name, _)| !can_show_errors(design, policy, boundaries, name));
-    let few: Vec<_> = few
-        .map(|(name, _)| crate::report::printable(name))
-        .collect();
-    if let Some(first) = few.first() {
-        lines.push(format!(
-            "too few requests to show the error tolerance of {} of {} endpoints ({first}, …): at \
-             best INCONCLUSIVE there; a longer -d, a higher rate or --tolerance errors=… would do",
-            few.len(),
-            design.expected.len()
-        ));
-    }
-    lines
 }
 
 /// Refuses a recording whose expected statuses the baseline no longer gives.

@@ -168,6 +168,7 @@ impl RunArgs {
             workload: workload.clone(),
             layout: Layout {
                 arrangement: None,
+                before: 0,
                 rounds,
                 warmup_ns: settings.warmup.map(Span::ns),
                 slot_ns,

@@ -4,6 +4,7 @@
 use super::{
     Change, Metric, Reason, Status,
     change::{Frame, more_rounds},
+    course::LOOK_FIRST,
     judge::Judged,
     sequence::Decision,
 };
@@ -37,9 +38,8 @@ pub(super) fn list(
         causes.push(format!("{}: some round had no figure for it", name(change)));
     }
     if frame.reached == 0 {
-        let first = frame.boundaries.looks().first().copied().unwrap_or(0);
         causes.push(format!(
-            "too early: {} rounds are there, the first look is after {first}",
+            "too early: {} rounds are there, the first look is after {LOOK_FIRST}",
             frame.valid
         ));
         return causes;

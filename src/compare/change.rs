@@ -25,7 +25,7 @@ pub(super) struct Frame<'a> {
 impl Frame<'_> {
     /// The rounds that belong to a look (from 0).
     pub(super) fn rounds_at(&self, look: usize) -> usize {
-        self.boundaries.looks()[look] as usize
+        self.boundaries.looks()[look].rounds as usize
     }
 }
 

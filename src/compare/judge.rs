@@ -6,20 +6,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Boundaries, Change, Comparison, Design, Metric, Policy, Reason, RoundEvidence, Status, Verdict,
+    Change, Comparison, Design, Metric, Policy, Reason, RoundEvidence, Status, Tables, Verdict,
     Warning, causes,
     change::{Frame, Membership, judged, unjudged},
+    course::looks,
     evidence::endpoints,
     paired::welch,
-    planning::is_planned,
+    planning::{is_planned, rounds_enough},
     sequence::{Decision, Family, Outcome},
     track::Track,
-    validity::{BASELINE_GONE, Validity, examine, most_rounds},
+    validity::{BASELINE_GONE, Validity, examine},
 };
 use crate::run::Side;
 
 /// PASS needs endpoints with a judged latency to carry this share of the requests.
 const COVERAGE: f64 = 0.8;
+/// Nobody gives up before this many valid rounds (method.md 2.7).
+const FUTILITY_FIRST: usize = 12;
 /// A difference between the two orders of slots is worth a warning from this t.
 const ORDER_T: f64 = 3.5;
 
@@ -28,23 +31,30 @@ const ORDER_T: f64 = 3.5;
 pub fn judge(
     design: &Design,
     policy: &Policy,
-    boundaries: &Boundaries,
+    tables: &Tables,
     rounds: &[RoundEvidence],
 ) -> Comparison {
     let validity = examine(design, policy, rounds);
+    let names: BTreeSet<&str> = design.expected.keys().map(String::as_str).collect();
+    let names: Vec<&str> = names.union(&endpoints(rounds)).copied().collect();
+    let gate = Members::of(design, &validity.valid, &names, true);
+    let shown = Members::of(design, &validity.valid, &names, false);
+    let enough = design
+        .enough
+        .or_else(|| rounds_enough(design, policy, &gate.tracks));
+    let boundaries = tables.of(looks(design, &validity.valid, enough));
     let valid = validity.valid.len();
-    let reached = boundaries.looks().partition_point(|n| *n as usize <= valid);
+    let reached = boundaries.looks();
+    let reached = reached.partition_point(|look| look.rounds as usize <= valid);
     let frame = Frame {
         design,
         policy,
-        boundaries,
+        boundaries: &boundaries,
         valid,
         reached,
     };
-    let names: BTreeSet<&str> = design.expected.keys().map(String::as_str).collect();
-    let names: Vec<&str> = names.union(&endpoints(rounds)).copied().collect();
-    let gate = Judged::of(&frame, &validity.valid, &names, true);
-    let shown = Judged::of(&frame, &validity.valid, &names, false);
+    let gate = Judged::of(&frame, gate);
+    let shown = Judged::of(&frame, shown);
     let order = order_warnings(&frame, &validity.valid, &gate);
     let mut changes = gate.changes(&frame);
     changes.extend(shown.changes(&frame));
@@ -63,10 +73,13 @@ pub fn judge(
         Verdict::Pass | Verdict::Regressed => Vec::new(),
     };
     changes.sort_by(worst_first);
+    let is_over = rounds
+        .last()
+        .is_some_and(|round| round.round >= design.last_round());
     Comparison {
         verdict,
         causes,
-        decided: is_decided(&frame, &validity, &gate),
+        decided: is_over || is_decided(&frame, &validity, &gate),
         changes,
         coverage,
         warnings: validity.warnings.into_iter().chain(order).collect(),
@@ -74,18 +87,16 @@ pub fn judge(
     }
 }
 
-/// One family, decided: its tracks and outcomes by endpoint, and what could not be read.
-pub(super) struct Judged {
+/// The metrics of one family: their series by endpoint, and what could not be read.
+struct Members {
     gate: bool,
-    pub(super) alpha: f64,
-    pub(super) tracks: Vec<Vec<Track>>,
-    pub(super) outcomes: Vec<Vec<Outcome>>,
+    tracks: Vec<Vec<Track>>,
     /// Endpoint, metric, and why there is no track.
     left_out: Vec<(String, Metric, Reason)>,
 }
 
-impl Judged {
-    fn of(frame: &Frame, rounds: &[&RoundEvidence], names: &[&str], gate: bool) -> Self {
+impl Members {
+    fn of(design: &Design, rounds: &[&RoundEvidence], names: &[&str], gate: bool) -> Self {
         let mut left_out = Vec::new();
         let mut tracks = Vec::new();
         let metrics = Metric::ALL
@@ -95,7 +106,7 @@ impl Judged {
             let mut own = Vec::new();
             for metric in metrics.clone() {
                 let reason = match Track::of(name, metric, rounds) {
-                    _ if !is_planned(frame.design, name, metric) => Reason::TooFewRequests,
+                    _ if !is_planned(design, name, metric) => Reason::TooFewRequests,
                     None => Reason::Missing,
                     Some(track) => {
                         own.push(track);
@@ -108,6 +119,23 @@ impl Judged {
                 tracks.push(own);
             }
         }
+        Self {
+            gate,
+            tracks,
+            left_out,
+        }
+    }
+}
+
+/// One family, decided.
+pub(super) struct Judged {
+    members: Members,
+    pub(super) alpha: f64,
+    pub(super) outcomes: Vec<Vec<Outcome>>,
+}
+
+impl Judged {
+    fn of(frame: &Frame, members: Members) -> Self {
         let score = |track: &Track| {
             let looks = 0..frame.reached;
             let at = |look| track.after(frame.rounds_at(look), frame.policy);
@@ -116,30 +144,29 @@ impl Judged {
                 .map(|look| at(look).map_or(none, |estimate| estimate.scores()))
                 .collect()
         };
-        let scores: Vec<Vec<Vec<_>>> = tracks
+        let scores: Vec<Vec<Vec<_>>> = members
+            .tracks
             .iter()
             .map(|own: &Vec<Track>| own.iter().map(score).collect())
             .collect();
         let family = Family {
             boundaries: frame.boundaries,
             alpha: frame.policy.alpha,
-            weights: &vec![1.0; tracks.len()],
+            weights: &vec![1.0; members.tracks.len()],
         };
         let outcomes = family.decide(&scores);
-        let size = tracks.iter().flatten().count().max(1);
+        let size = members.tracks.iter().flatten().count().max(1);
         let alpha = frame.policy.alpha / super::distribution::size(size);
         Self {
-            gate,
+            members,
             alpha,
-            tracks,
             outcomes,
-            left_out,
         }
     }
 
     pub(super) fn membership(&self) -> Membership {
         Membership {
-            gate: self.gate,
+            gate: self.members.gate,
             alpha: self.alpha,
         }
     }
@@ -147,22 +174,26 @@ impl Judged {
     /// Every track with its outcome.
     pub(super) fn each(&self) -> impl Iterator<Item = (&Track, Outcome)> {
         let outcomes = self.outcomes.iter().flatten().copied();
-        self.tracks.iter().flatten().zip(outcomes)
+        self.members.tracks.iter().flatten().zip(outcomes)
     }
 
     fn changes(&self, frame: &Frame) -> Vec<Change> {
         let found = self
             .each()
             .map(|(track, outcome)| judged(frame, track, outcome, self.membership()));
-        let rest = self.left_out.iter().map(|(endpoint, metric, reason)| {
-            // Too few requests were known before the run: such a metric never was in the gate.
-            let gate = self.gate && *reason == Reason::Missing;
-            let change = unjudged(frame, endpoint, *metric, gate);
-            Change {
-                reason: *reason,
-                ..change
-            }
-        });
+        let rest = self
+            .members
+            .left_out
+            .iter()
+            .map(|(endpoint, metric, reason)| {
+                // Too few requests were known before the run: such a metric never was in the gate.
+                let gate = self.members.gate && *reason == Reason::Missing;
+                let change = unjudged(frame, endpoint, *metric, gate);
+                Change {
+                    reason: *reason,
+                    ..change
+                }
+            });
         found.chain(rest).collect()
     }
 }
@@ -294,9 +325,6 @@ fn is_decided(frame: &Frame, validity: &Validity, gate: &Judged) -> bool {
     if validity.is_unavailable || validity.is_hopeless {
         return true;
     }
-    if validity.rounds.measured >= most_rounds(frame.design) {
-        return true;
-    }
     let regressed = |decision| match decision {
         Decision::Regressed(look) => Some(look),
         Decision::Open | Decision::Pass(_) => None,
@@ -305,15 +333,39 @@ fn is_decided(frame: &Frame, validity: &Validity, gate: &Judged) -> bool {
     let confirmed = decisions()
         .filter_map(regressed)
         .any(|look| frame.reached > look + 1);
-    let spent = frame.reached == frame.boundaries.looks().len();
-    let required = gate
-        .each()
-        .filter(|(track, _)| is_required(frame.design, &track.endpoint));
-    let settled = required
-        .map(|(_, outcome)| outcome.decision)
-        .all(|decision| decision != Decision::Open);
+    let open = || {
+        let required = gate.each().filter(|(track, outcome)| {
+            is_required(frame.design, &track.endpoint) && outcome.decision == Decision::Open
+        });
+        required.map(|(track, _)| track)
+    };
+    let settled = open().next().is_none();
     // A comparison that is INVALID as it stands may still recover by more rounds.
-    validity.causes.is_empty() && (confirmed || spent || settled)
+    validity.causes.is_empty() && (confirmed || settled || open().all(|it| is_futile(frame, it)))
+}
+
+/// Whether the rest of the session is unlikely to decide a metric either way: at its end the
+/// interval would still be wider than the zone between the margins (method.md 2.7), and wherever
+/// the estimate stands now, neither decision is within its reach. Not binding: whoever goes on
+/// pays nothing for it.
+fn is_futile(frame: &Frame, track: &Track) -> bool {
+    let looks = frame.boundaries.looks();
+    let (Some(now), Some(end)) = (frame.reached.checked_sub(1), looks.last()) else {
+        return false;
+    };
+    let rounds = frame.rounds_at(now);
+    let left = end.rounds as usize > rounds;
+    let Some(estimate) = track.after(rounds, frame.policy) else {
+        return false;
+    };
+    let critical = frame
+        .boundaries
+        .critical(looks.len() - 1, frame.policy.alpha);
+    let reach = critical * estimate.sigma() / f64::from(end.rounds).sqrt();
+    let (effect, tolerance) = (estimate.effect, estimate.tolerance);
+    let centre = estimate.interval(0.5).estimate;
+    let undecided = centre - effect < reach && tolerance - centre < reach;
+    left && rounds >= FUTILITY_FIRST && reach > tolerance - effect && undecided
 }
 
 /// Whether rounds that began with the baseline differ from those that began with the

@@ -3,14 +3,15 @@
 //!
 //! The method is `docs/method.md`; formulas are cited beside the code. The way through:
 //! `evidence` reads slots, `validity` drops rounds, `track` makes a series of each metric,
-//! `paired` and `proportion` test it, `sequence` goes through the looks that `spending` pays
-//! for and the `family` shares, `judge` gives the verdict. `checkup` says whether a run of one side
+//! `paired` and `proportion` test it, `course` says when to look, `sequence` goes through the looks
+//! that `spending` pays for and the `family` shares, `judge` gives the verdict. `checkup` says whether a run of one side
 //! can be trusted.
 
 mod causes;
 mod change;
 mod checkup;
 mod comparison;
+mod course;
 pub mod detectable;
 pub mod distribution;
 pub mod evidence;
@@ -28,11 +29,14 @@ mod validity;
 
 pub use checkup::{Checkup, Diagnosis};
 pub use comparison::{Change, Comparison, Interval, Reason, RoundsUsed, Status, Verdict, Warning};
+pub use course::{LOOK_FIRST, Tables};
 pub use evidence::RoundEvidence;
 pub use judge::{judge, judge_death, judge_failing};
 pub use metric::Metric;
-pub use planning::{can_show_errors, clean_requests_needed, is_judgeable, minimum_requests};
-pub use policy::{Design, Margin, MarginRule, Margins, Policy, PolicyError, PolicyProblem};
-pub use spending::Boundaries;
-
-pub use validity::most_rounds;
+pub use planning::{
+    ROUNDS_MAX, can_show_errors, clean_requests_needed, is_judgeable, minimum_requests,
+};
+pub use policy::{
+    Design, Margin, MarginRule, Margins, Policy, PolicyError, PolicyProblem, Session,
+};
+pub use spending::{Boundaries, Look};

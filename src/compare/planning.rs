@@ -2,10 +2,21 @@
 //! can be proved at all. Fixed from the schedule, before the first request.
 
 use super::{
-    Boundaries, Design, Metric, Policy,
-    distribution::{normal_tail, t_critical},
+    Boundaries, Design, LOOK_FIRST, Look, Metric, Policy,
+    course::FIRST_SHARE,
+    detectable::rounds_to_decide,
+    distribution::{normal_tail, size, t_critical},
     proportion::clean_requests,
+    track::Track,
 };
+
+/// The spread that the first rounds show is taken for a little larger than it is: so few rounds
+/// know it badly (method.md 2.8).
+const CAUTION: f64 = 1.1;
+/// How often at most a comparison of equal sides is to end without PASS.
+const MISSED: f64 = 0.1;
+/// More rounds than this are never planned (method.md 2.11).
+pub const ROUNDS_MAX: u32 = 40;
 
 /// The requests per round and side that a metric needs to be judged: five observations beyond
 /// the quantile (method.md 2.2), and for the median and the mean enough to be one.
@@ -20,8 +31,8 @@ pub fn minimum_requests(metric: Metric) -> f64 {
 
 /// Whether the schedule holds enough requests of an endpoint to judge a metric.
 pub(super) fn is_planned(design: &Design, endpoint: &str, metric: Metric) -> bool {
-    let expected = design.expected.get(endpoint).copied().unwrap_or(0.0);
-    expected > 0.0 && expected >= minimum_requests(metric)
+    let fewest = design.fewest.get(endpoint).copied().unwrap_or(0.0);
+    fewest > 0.0 && fewest >= minimum_requests(metric)
 }
 
 /// Whether any latency can be judged at all; without one the plan is to be refused.
@@ -37,10 +48,10 @@ pub fn clean_requests_needed(
     alpha: f64,
     tolerance: f64,
 ) -> Vec<(u32, f64)> {
-    let at = |(look, rounds): (usize, &u32)| {
+    let at = |(look, &Look { rounds, .. }): (usize, &Look)| {
         let tail = normal_tail(boundaries.critical(look, alpha));
-        let t = t_critical(tail, f64::from(*rounds) - 1.0);
-        (*rounds, clean_requests(t, tolerance))
+        let t = t_critical(tail, f64::from(rounds) - 1.0);
+        (rounds, clean_requests(t, tolerance))
     };
     boundaries.looks().iter().enumerate().map(at).collect()
 }
@@ -58,6 +69,55 @@ pub fn can_show_errors(
     let needed = clean_requests_needed(boundaries, policy.alpha, tolerance);
     let mut looks = needed.into_iter();
     looks.any(|(rounds, requests)| expected * f64::from(rounds) >= requests)
+}
+
+/// After how many valid rounds all gate metrics are likely decided, by the spread of the first
+/// eight and by nothing else of them: the internal pilot of method.md 2.8. `None` before those are
+/// there.
+pub(super) fn rounds_enough(
+    design: &Design,
+    policy: &Policy,
+    tracks: &[Vec<Track>],
+) -> Option<u32> {
+    let required: Vec<&Vec<Track>> = tracks
+        .iter()
+        .filter(|own| {
+            own.iter()
+                .any(|it| is_planned(design, &it.endpoint, Metric::P50))
+        })
+        .collect();
+    let alpha = policy.alpha * FIRST_SHARE;
+    let metrics = size(required.iter().map(|own| own.len()).sum::<usize>().max(1));
+    let mut most = LOOK_FIRST;
+    for track in required.into_iter().flatten() {
+        let estimate = track.after(LOOK_FIRST as usize, policy)?;
+        if estimate.rounds() < LOOK_FIRST as usize {
+            return None;
+        }
+        let sigma = CAUTION * estimate.sigma();
+        let needed = rounds_to_decide(
+            (alpha / metrics, alpha),
+            MISSED / metrics,
+            (estimate.effect / sigma, estimate.tolerance / sigma),
+        );
+        let clean = match track.metric {
+            Metric::ErrorRate => clean_rounds(design, &track.endpoint, estimate.tolerance, alpha),
+            _ => 0,
+        };
+        most = most.max(needed).max(clean);
+    }
+    // Looks come after even numbers of rounds.
+    Some(most.next_multiple_of(2))
+}
+
+/// The fewest rounds whose requests, all answered well, show an error tolerance at one look.
+fn clean_rounds(design: &Design, endpoint: &str, tolerance: f64, alpha: f64) -> u32 {
+    let expected = design.expected.get(endpoint).copied().unwrap_or(0.0);
+    let shown = |rounds: &u32| {
+        let t = t_critical(alpha, f64::from(*rounds) - 1.0);
+        expected * f64::from(*rounds) >= clean_requests(t, tolerance)
+    };
+    (LOOK_FIRST..=ROUNDS_MAX).find(shown).unwrap_or(ROUNDS_MAX)
 }
 
 #[cfg(test)]

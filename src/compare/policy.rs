@@ -269,18 +269,51 @@ pub enum PolicyProblem {
     },
 }
 
+/// One stretch of measuring: the comparison itself, then each time it was resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The number of its last planned round; its first follows the last of the session before.
+    pub last_round: u32,
+    /// Whether it went to its end, so that none of its rounds is still to come. A session that
+    /// goes on, was interrupted, or came to a decision did not.
+    pub carried_out: bool,
+}
+
 /// What was planned, fixed before the first request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Design {
-    /// The most rounds that are judged; the last look is there.
-    pub rounds_max: u32,
-    /// After how many valid rounds the evidence is looked at, ascending, ending in
-    /// `rounds_max`.
-    pub looks: Vec<u32>,
+    /// The sessions in order; the last one may be going on.
+    pub sessions: Vec<Session>,
+    /// Valid rounds that are enough as far as a calibration knows; where absent, the first
+    /// rounds of the comparison itself say it.
+    pub enough: Option<u32>,
     /// Whether both sides run at the same time (one window a round) or one after the other.
     pub simultaneous: bool,
-    /// Requests that the schedule holds per round and side, by endpoint.
+    /// Requests that the schedule holds in a round and side, by endpoint: the mean over rounds.
     pub expected: BTreeMap<String, f64>,
+    /// The same in the round that holds the fewest.
+    pub fewest: BTreeMap<String, f64>,
+}
+
+impl Design {
+    /// A plan of one session with so many rounds, each of which holds the same requests.
+    pub fn new(rounds: u32, simultaneous: bool, expected: BTreeMap<String, f64>) -> Self {
+        Self {
+            sessions: vec![Session {
+                last_round: rounds,
+                carried_out: false,
+            }],
+            enough: None,
+            simultaneous,
+            fewest: expected.clone(),
+            expected,
+        }
+    }
+
+    /// The number of the last round that is planned.
+    pub fn last_round(&self) -> u32 {
+        self.sessions.last().map_or(0, |session| session.last_round)
+    }
 }
 
 #[cfg(test)]

@@ -17,10 +17,19 @@ const LARGEST_Z: f64 = 8.0;
 /// Below this many standard deviations no path comes back to the boundary.
 const LOWEST_SD: f64 = 6.0;
 
+/// A look at the evidence, and what it may cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Look {
+    /// After how many valid rounds.
+    pub rounds: u32,
+    /// The share of alpha that may be spent by then, in (0, 1]; never falls from look to look.
+    pub spent: f64,
+}
+
 /// The critical values of planned looks for any alpha, tabulated once for a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Boundaries {
-    looks: Vec<u32>,
+    looks: Vec<Look>,
     /// Natural logarithms of the tabulated alphas, ascending.
     ln_alphas: Vec<f64>,
     /// By look, by alpha; descending in alpha.
@@ -28,20 +37,34 @@ pub struct Boundaries {
 }
 
 impl Boundaries {
-    /// Tabulates the looks, given as numbers of rounds; zeros and repetitions are ignored.
-    pub fn new(looks: &[u32]) -> Self {
-        let mut looks: Vec<u32> = looks.iter().copied().filter(|n| *n > 0).collect();
-        looks.sort_unstable();
-        looks.dedup();
-        let end = f64::from(looks.last().copied().unwrap_or(1));
-        let times: Vec<f64> = looks.iter().map(|n| f64::from(*n) / end).collect();
+    /// Tabulates looks after so many rounds each, of which the last may spend the last of alpha;
+    /// zeros and repetitions are ignored.
+    pub fn new(rounds: &[u32]) -> Self {
+        let mut rounds: Vec<u32> = rounds.iter().copied().filter(|n| *n > 0).collect();
+        rounds.sort_unstable();
+        rounds.dedup();
+        let end = f64::from(rounds.last().copied().unwrap_or(1));
+        let look = |rounds: u32| Look {
+            rounds,
+            spent: share_spent(f64::from(rounds) / end),
+        };
+        Self::of(rounds.into_iter().map(look).collect())
+    }
+
+    /// Tabulates looks in ascending order of their rounds.
+    pub fn of(looks: Vec<Look>) -> Self {
+        let end = f64::from(looks.last().map_or(1, |look| look.rounds));
+        let times: Vec<(f64, f64)> = looks
+            .iter()
+            .map(|look| (f64::from(look.rounds) / end, look.spent))
+            .collect();
         let integral = Integral::new(&times);
         let (from, to) = (SMALLEST_ALPHA.ln(), LARGEST_ALPHA.ln());
         let step = (to - from) / f64::from(ALPHAS - 1);
         let ln_alphas: Vec<f64> = (0..ALPHAS).map(|i| from + f64::from(i) * step).collect();
         let by_alpha: Vec<Vec<f64>> = ln_alphas
             .iter()
-            .map(|ln_alpha| integral.critical_values(&times, |t| spent(ln_alpha.exp(), t)))
+            .map(|ln_alpha| integral.critical_values(&times, ln_alpha.exp()))
             .collect();
         let critical = (0..times.len())
             .map(|look| by_alpha.iter().map(|values| values[look]).collect())
@@ -53,8 +76,8 @@ impl Boundaries {
         }
     }
 
-    /// The looks as numbers of rounds, ascending.
-    pub fn looks(&self) -> &[u32] {
+    /// The looks, ascending.
+    pub fn looks(&self) -> &[Look] {
         &self.looks
     }
 
@@ -102,10 +125,10 @@ impl Boundaries {
     }
 }
 
-/// What may be spent until the share `t` of the plan: `α(1 − e^{2t})/(1 − e²)`, that is
-/// Hwang-Shih-DeCani with γ = −2.
-fn spent(alpha: f64, t: f64) -> f64 {
-    alpha * (2.0 * t).exp_m1() / 2.0_f64.exp_m1()
+/// The share of alpha that may be spent until the share `t` of a plan: `(1 − e^{2t})/(1 − e²)`,
+/// that is Hwang-Shih-DeCani with γ = −2.
+pub fn share_spent(t: f64) -> f64 {
+    (2.0 * t).exp_m1() / 2.0_f64.exp_m1()
 }
 
 /// A quadrature rule that is fine enough for the closest two looks.
@@ -118,10 +141,10 @@ struct Integral {
 type Paths = Vec<(f64, f64)>;
 
 impl Integral {
-    fn new(times: &[f64]) -> Self {
+    fn new(times: &[(f64, f64)]) -> Self {
         let closest = times
             .windows(2)
-            .map(|pair| (pair[1] - pair[0]).sqrt())
+            .map(|pair| (pair[1].0 - pair[0].0).sqrt())
             .fold(1.0, f64::min);
         // Nodes lie at most one standard deviation of the step apart, also mid-interval,
         // where they are π/2 times sparser than on average.
@@ -135,14 +158,14 @@ impl Integral {
         }
     }
 
-    /// The z to reach at each look so that by then exactly `cumulative(t)` is spent when
-    /// nothing is wrong; `corr(Z_j, Z_k) = sqrt(t_j/t_k)`.
-    fn critical_values(&self, times: &[f64], cumulative: impl Fn(f64) -> f64) -> Vec<f64> {
+    /// The z to reach at each look, given as (time, share spent by then), so that by then exactly
+    /// that share of alpha is spent when nothing is wrong; `corr(Z_j, Z_k) = sqrt(t_j/t_k)`.
+    fn critical_values(&self, times: &[(f64, f64)], alpha: f64) -> Vec<f64> {
         let mut values = Vec::with_capacity(times.len());
         let mut paths = Paths::new();
         let (mut before, mut spent_before) = (0.0, 0.0);
-        for &time in times {
-            let share = cumulative(time) - spent_before;
+        for &(time, spent) in times {
+            let share = alpha * spent - spent_before;
             let step = (time - before).sqrt();
             let z = if paths.is_empty() {
                 normal_critical(share).min(LARGEST_Z)
@@ -164,7 +187,7 @@ impl Integral {
             };
             paths = self.rule.iter().map(place).collect();
             values.push(z);
-            (before, spent_before) = (time, cumulative(time));
+            (before, spent_before) = (time, alpha * spent);
         }
         values
     }
@@ -249,8 +272,9 @@ mod tests {
 
     fn exact(looks: &[u32], alpha: f64) -> Vec<f64> {
         let end = f64::from(*looks.last().unwrap());
-        let times: Vec<f64> = looks.iter().map(|n| f64::from(*n) / end).collect();
-        Integral::new(&times).critical_values(&times, |t| spent(alpha, t))
+        let time = |n: &u32| (f64::from(*n) / end, share_spent(f64::from(*n) / end));
+        let times: Vec<(f64, f64)> = looks.iter().map(time).collect();
+        Integral::new(&times).critical_values(&times, alpha)
     }
 
     fn assert_close(found: &[f64], expected: &[f64], digits: f64) {
@@ -267,7 +291,7 @@ mod tests {
         assert_close(&exact(&looks, 0.05), &expected, 6e-6);
         let cumulative: Vec<f64> = looks
             .iter()
-            .map(|k| spent(0.05, f64::from(*k) / 5.0))
+            .map(|k| 0.05 * share_spent(f64::from(*k) / 5.0))
             .collect();
         let expected = [0.00385, 0.00959, 0.01816, 0.03094, 0.05];
         assert_close(&cumulative, &expected, 6e-6);
@@ -320,7 +344,8 @@ mod tests {
         assert_eq!(none.p_value(0, 3.0), 1.0);
         assert_eq!(none.critical(0, 0.05), f64::INFINITY);
         let odd = Boundaries::new(&[0, 3, 3, 1]);
-        assert_eq!(odd.looks(), [1, 3]);
+        let rounds: Vec<u32> = odd.looks().iter().map(|look| look.rounds).collect();
+        assert_eq!(rounds, [1, 3]);
         for z in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert!((1e-7..=1.0).contains(&odd.p_value(1, z)));
         }

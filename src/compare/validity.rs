@@ -5,7 +5,7 @@
 //! question about the result is whether a side still answers at all.
 
 use super::{
-    Design, Metric, Policy, RoundEvidence, RoundsUsed, Warning,
+    Design, LOOK_FIRST, Metric, Policy, RoundEvidence, RoundsUsed, Warning,
     evidence::{SideEvidence, endpoints, share},
 };
 use crate::{
@@ -52,11 +52,6 @@ fn smallest_effect_ns(round: &RoundEvidence, policy: &Policy) -> f64 {
     effects.reduce(f64::min).unwrap_or(f64::INFINITY)
 }
 
-/// The most rounds that are measured when some are dropped: a fifth more than planned.
-pub fn most_rounds(design: &Design) -> u32 {
-    design.rounds_max.saturating_add(design.rounds_max / 5)
-}
-
 /// What can be judged, and what speaks against judging it.
 #[derive(Debug, Default)]
 pub(super) struct Validity<'a> {
@@ -92,7 +87,7 @@ pub(super) fn examine<'a>(
         is_unavailable: is_gone(&measured, Side::Candidate) && !is_ill(&measured, Side::Baseline),
         ..Validity::default()
     };
-    validity.rounds.planned = design.rounds_max;
+    validity.rounds.planned = design.last_round();
     validity.rounds.measured = u32::try_from(measured.len()).unwrap_or(u32::MAX);
     sift(design, policy, &measured, &mut validity);
     if is_gone(&measured, Side::Baseline) {
@@ -105,8 +100,7 @@ pub(super) fn examine<'a>(
     check_load(&mut validity, rounds);
     check_answers(&mut validity);
     // What was true of the first eight rounds will not go away in the rest.
-    let first_look = design.looks.first().copied().unwrap_or(0);
-    let lasts = validity.causes.len() > before && validity.rounds.valid >= first_look;
+    let lasts = validity.causes.len() > before && validity.rounds.valid >= LOOK_FIRST;
     validity.is_hopeless |= lasts;
     validity
 }
@@ -200,7 +194,6 @@ fn check_drops(design: &Design, validity: &mut Validity) {
         measured, valid, ..
     } = validity.rounds;
     let dropped: u32 = validity.rounds.dropped.values().sum();
-    let first_look = design.looks.first().copied().unwrap_or(design.rounds_max);
     let reasons: Vec<String> = validity
         .rounds
         .dropped
@@ -214,13 +207,13 @@ fn check_drops(design: &Design, validity: &mut Validity) {
             "{dropped} of {measured} rounds were dropped for the generator's own state \
              ({reasons}): {advice}"
         ));
-    } else if dropped > 0 && measured >= design.rounds_max && valid < first_look {
+    } else if dropped > 0 && measured >= design.last_round() && valid < LOOK_FIRST {
         validity.causes.push(format!(
-            "only {valid} of {measured} rounds are left ({reasons}); {first_look} are needed"
+            "only {valid} of {measured} rounds are left ({reasons}); {LOOK_FIRST} are needed"
         ));
     }
-    let most = most_rounds(design);
-    validity.is_hopeless |= is_spoilt(dropped, most) || most.saturating_sub(dropped) < first_look;
+    let most = design.last_round();
+    validity.is_hopeless |= is_spoilt(dropped, most) || most.saturating_sub(dropped) < LOOK_FIRST;
 }
 
 /// Whether both sides were offered the same load, and how much the machine took from it.

@@ -1,21 +1,23 @@
 //! The one loop over slots: store, gather into rounds, judge, stop.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::death::{Counts, Death, Watch};
+use super::{
+    death::{Counts, Death, Watch},
+    rounds::Rounds,
+};
 use crate::{
     clock::Clock,
-    compare::{
-        Boundaries, Comparison, Design, Policy, RoundEvidence, Warning, judge, judge_death,
-        judge_failing,
-    },
+    compare::{Comparison, Design, Policy, RoundEvidence, Tables, Warning},
     replay::{EngineError, Gauge, Load, Running, start},
     run::{RunFooter, Side, Slot},
     store::{RunLog, StoreError},
 };
 
+/// The reason in the footer of a run whose schedule was carried out to its end.
+pub const CARRIED_OUT: &str = "the schedule was carried out";
 /// How often a display is told that time has passed.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -36,7 +38,9 @@ pub struct Judgement {
     /// What is tolerated.
     pub policy: Policy,
     /// The critical values of its looks.
-    pub boundaries: Boundaries,
+    pub tables: Tables,
+    /// The rounds of earlier sessions.
+    pub earlier: Vec<RoundEvidence>,
 }
 
 /// What an observer is told while the load runs.
@@ -141,19 +145,15 @@ pub async fn conduct(
     running.finish()?;
     let dead = death.or(failing);
     let dead = dead.map(|it| it.sentence(rounds.name(it.side)));
-    let (state, reason) = match (interrupt, &keeper.failed, &dead) {
-        (Some(interrupt), ..) => ("partial", format!("interrupted by {}", interrupt.name())),
-        (None, Some(_), _) => ("partial", "the run file could not be written".to_owned()),
-        (None, None, Some(dead)) => ("partial", format!("target_died: {dead}")),
-        (None, None, None) => ("complete", rounds.reason().to_owned()),
-    };
+    let (state, reason) = ending(interrupt, keeper.failed.is_some(), dead.as_deref(), &rounds);
     let footer = RunFooter {
         state: state.to_owned(),
         reason,
         elapsed_ns: clock.now_ns(),
     };
     keeper.finish(&footer);
-    let comparison = rounds.finish(death, failing);
+    let carried_out = footer.reason == CARRIED_OUT;
+    let comparison = rounds.finish(carried_out, death, failing);
     warnings.extend(dead.map(death_warning));
     Ok(Ended {
         comparison,
@@ -163,6 +163,22 @@ pub async fn conduct(
         storage: keeper.failed,
         warnings,
     })
+}
+
+/// State and reason for the footer.
+fn ending(
+    interrupt: Option<Interrupt>,
+    storage_failed: bool,
+    dead: Option<&str>,
+    rounds: &Rounds<'_>,
+) -> (&'static str, String) {
+    match (interrupt, dead) {
+        (Some(interrupt), _) => ("partial", format!("interrupted by {}", interrupt.name())),
+        _ if storage_failed => ("partial", "the run file could not be written".to_owned()),
+        (None, Some(dead)) => ("partial", format!("target_died: {dead}")),
+        (None, None) if rounds.is_decided() => ("complete", "decided".to_owned()),
+        (None, None) => ("complete", CARRIED_OUT.to_owned()),
+    }
 }
 
 fn death_warning(sentence: String) -> Warning {
@@ -217,105 +233,6 @@ impl Keeper {
         {
             self.failed = Some(error);
         }
-    }
-}
-
-/// Slots on their way to rounds, and rounds on their way to a comparison.
-struct Rounds<'a> {
-    judgement: Option<&'a Judgement>,
-    slots_per_round: usize,
-    open: BTreeMap<u32, Vec<Slot>>,
-    closed: BTreeMap<u32, Option<RoundEvidence>>,
-    evidence: Vec<RoundEvidence>,
-    next: u32,
-    comparison: Option<Comparison>,
-}
-
-impl<'a> Rounds<'a> {
-    fn new(experiment: &'a Experiment) -> Self {
-        let judgement = experiment.judgement.as_ref();
-        let simultaneous = judgement.is_none_or(|judgement| judgement.design.simultaneous);
-        Self {
-            judgement,
-            slots_per_round: if simultaneous { 2 } else { 4 },
-            open: BTreeMap::new(),
-            closed: BTreeMap::new(),
-            evidence: Vec::new(),
-            next: 1,
-            comparison: None,
-        }
-    }
-
-    /// Takes a slot; `true` when a round was judged. A round that closes before an earlier one
-    /// waits for it: which rounds are looked at must not depend on how fast they were.
-    fn add(&mut self, slot: Slot) -> bool {
-        let Some(judgement) = self.judgement else {
-            return false;
-        };
-        // Nothing is judged after the decision: the stop has cut short what comes then.
-        if slot.round == 0 || self.is_decided() {
-            return false;
-        }
-        let round = slot.round;
-        let slots = self.open.entry(round).or_default();
-        slots.push(slot);
-        if slots.len() < self.slots_per_round {
-            return false;
-        }
-        let slots = self.open.remove(&round).unwrap_or_default();
-        let evidence = RoundEvidence::from_slots(round, &slots, &judgement.policy);
-        self.closed.insert(round, evidence);
-        let mut judged = false;
-        while let Some(evidence) = self.closed.remove(&self.next) {
-            self.next += 1;
-            if let Some(evidence) = evidence {
-                self.evidence.push(evidence);
-                judged = true;
-            }
-        }
-        if judged {
-            self.comparison = Some(judgement.judge(&self.evidence));
-        }
-        judged
-    }
-
-    /// Why a run that nothing cut short is over.
-    fn reason(&self) -> &'static str {
-        if self.is_decided() {
-            "decided"
-        } else {
-            "the schedule was carried out"
-        }
-    }
-
-    fn is_decided(&self) -> bool {
-        let last = self.comparison.as_ref();
-        last.is_some_and(|comparison| comparison.decided)
-    }
-
-    /// What a side is called: a run of one side has no candidate.
-    fn name(&self, side: Side) -> &'static str {
-        self.judgement.map_or("target", |_| side.name())
-    }
-
-    /// The last comparison, made from nothing if no round was complete.
-    fn finish(self, death: Option<Death>, failing: Option<Death>) -> Option<Comparison> {
-        let judgement = self.judgement?;
-        let last = self.comparison.unwrap_or_else(|| judgement.judge(&[]));
-        Some(match (death, failing) {
-            (Some(it), _) => {
-                let said = it.sentence(it.side.name());
-                judge_death(last, it.side, it.other_is_healthy, &said)
-            }
-            (None, Some(it)) => judge_failing(last, &it.sentence(it.side.name())),
-            (None, None) => last,
-        })
-    }
-}
-
-impl Judgement {
-    fn judge(&self, rounds: &[RoundEvidence]) -> Comparison {
-        judge(&self.design, &self.policy, &self.boundaries, rounds)
     }
 }
 

@@ -4,7 +4,9 @@
 mod conduct;
 mod death;
 mod plan;
+mod rounds;
 
-pub use conduct::{Ended, Experiment, Interrupt, Judgement, News, conduct};
+pub use conduct::{CARRIED_OUT, Ended, Experiment, Interrupt, Judgement, News, conduct};
 pub use death::Death;
 pub use plan::{Budget, Plan, PlanError, plan};
+pub use rounds::rounds_of;

@@ -1,4 +1,4 @@
-//! From a budget of time to rounds, slots and looks: fixed before the first request.
+//! From a budget of time to rounds and slots: fixed before the first request.
 //!
 //! The table is DESIGN's: short budgets measure both sides at the same time, long ones buy
 //! rounds first, then longer slots, then the stricter interleaved arrangement.
@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    compare::{LOOK_FIRST, ROUNDS_MAX, Session},
     replay::{Arrangement, Layout},
     units::SECOND_NS,
 };
@@ -14,10 +15,6 @@ use crate::{
 const RESERVE_NS: u64 = 5 * SECOND_NS;
 /// Shorter windows measure the scheduler of the machine.
 const WINDOW_MIN_NS: u64 = SECOND_NS / 2;
-/// The first look; fewer rounds carry no verdict (method.md 2.5).
-const LOOK_FIRST: u32 = 8;
-/// More rounds than this are not planned (method.md 2.11).
-const ROUNDS_MAX: u32 = 40;
 /// Slot and settle cut of the interleaved arrangement where the budget allows them.
 const SLOT_NS: u64 = 10 * SECOND_NS;
 const SETTLE_NS: u64 = 2 * SECOND_NS;
@@ -33,6 +30,34 @@ pub struct Budget {
     pub slot_ns: Option<u64>,
     /// The length of the slots that are sent first and discarded, if one was asked for.
     pub warmup_ns: Option<u64>,
+    /// Rounds to cut the time into, in place of as many as the table says; longer ones hold more
+    /// requests of a rare endpoint.
+    pub rounds: Option<u32>,
+    /// Settle cut of interleaved slots that a calibration found, in nanoseconds.
+    pub settle_ns: Option<u64>,
+}
+
+impl Budget {
+    /// Fewer, longer rounds that the same time can be cut into, the most first: what may be tried
+    /// when the rounds of the table hold too few requests of an endpoint. None where a length of
+    /// the slots was asked for, or the table has no more than twelve.
+    pub fn coarser(self) -> impl Iterator<Item = Self> {
+        let rounds = [20, 16, 12].into_iter();
+        let is_free = self.slot_ns.is_none() && wanted(self.duration_ns) > 12;
+        rounds.filter(move |_| is_free).map(move |rounds| Self {
+            rounds: Some(rounds),
+            ..self
+        })
+    }
+}
+
+/// Rounds that a budget is cut into.
+fn wanted(duration_ns: u64) -> u32 {
+    match duration_ns / (60 * SECOND_NS) {
+        0..2 => 12,
+        2..15 => 24,
+        _ => ROUNDS_MAX,
+    }
 }
 
 /// What follows from it.
@@ -40,8 +65,8 @@ pub struct Budget {
 pub struct Plan {
     /// How the time is cut.
     pub layout: Layout,
-    /// After how many valid rounds the evidence is looked at.
-    pub looks: Vec<u32>,
+    /// The sessions of the comparison up to this one.
+    pub sessions: Vec<Session>,
 }
 
 /// Why a budget cannot be planned.
@@ -70,47 +95,49 @@ pub fn plan(budget: Budget) -> Result<Plan, PlanError> {
     } else {
         Arrangement::Simultaneous
     });
-    let wanted = match minutes {
-        0..2 => 12,
-        2..15 => 24,
-        _ => ROUNDS_MAX,
-    };
+    let wanted = budget.rounds.unwrap_or(wanted(budget.duration_ns));
     let slots = if arrangement == Arrangement::Interleaved {
         4
     } else {
         1
     };
-    let usable_ns = budget.duration_ns.saturating_sub(RESERVE_NS);
+    let settle_ns = budget.settle_ns.unwrap_or(SETTLE_NS);
+    let warmup_ns = match budget.warmup_ns {
+        None | Some(0) => 0,
+        Some(own_ns) if slots == 4 => slots * (own_ns + settle_ns),
+        Some(own_ns) => own_ns,
+    };
+    let usable_ns = budget.duration_ns.saturating_sub(RESERVE_NS + warmup_ns);
+    // The discarded round is as long as the others, unless its length was given.
+    let discarded = u32::from(budget.warmup_ns.is_none());
+    let fitting = |round_ns| fitting(usable_ns, round_ns, discarded);
+    let each_ns = usable_ns / u64::from(wanted + discarded) / slots;
     let (rounds, slot_ns, settle_ns) = match (arrangement, budget.slot_ns) {
-        (Arrangement::Simultaneous, None) => (wanted, usable_ns / u64::from(wanted + 1), 0),
-        (Arrangement::Simultaneous, Some(slot_ns)) => (fitting(usable_ns, slot_ns), slot_ns, 0),
+        (Arrangement::Simultaneous, None) => (wanted, each_ns, 0),
+        (Arrangement::Simultaneous, Some(slot_ns)) => (fitting(slot_ns), slot_ns, 0),
         (Arrangement::Interleaved, Some(slot_ns)) => {
-            let settle_ns = SETTLE_NS.min(slot_ns / 5);
-            (
-                fitting(usable_ns, slots * (slot_ns + settle_ns)),
-                slot_ns,
-                settle_ns,
-            )
+            let settle_ns = settle_ns.min(slot_ns / 5);
+            (fitting(slots * (slot_ns + settle_ns)), slot_ns, settle_ns)
         }
         (Arrangement::Interleaved, None) => {
-            let full = fitting(usable_ns, slots * (SLOT_NS + SETTLE_NS));
-            if full >= wanted.min(LOOK_FIRST + 4) {
-                (full, SLOT_NS, SETTLE_NS)
+            let full = fitting(slots * (SLOT_NS + settle_ns));
+            if budget.rounds.is_none() && full >= wanted.min(LOOK_FIRST + 4) {
+                (full, SLOT_NS, settle_ns)
             } else {
-                let each_ns = usable_ns / u64::from(wanted + 1) / slots;
-                (wanted, each_ns - each_ns / 6, each_ns / 6)
+                let settle_ns = settle_ns.min(each_ns / 6);
+                (wanted, each_ns - settle_ns, settle_ns)
             }
         }
     };
     if rounds < LOOK_FIRST || slot_ns < WINDOW_MIN_NS {
-        let rounds = rounds.max(LOOK_FIRST) + 1;
+        let rounds = rounds.max(LOOK_FIRST) + discarded;
         let slot_ns = slot_ns.max(WINDOW_MIN_NS);
         let settle_ns = if slots == 4 {
             settle_ns.max(slot_ns / 5)
         } else {
             0
         };
-        let needed_ns = RESERVE_NS + u64::from(rounds) * slots * (slot_ns + settle_ns);
+        let needed_ns = RESERVE_NS + warmup_ns + u64::from(rounds) * slots * (slot_ns + settle_ns);
         return Err(PlanError::TooShort {
             given: show(budget.duration_ns),
             rounds,
@@ -118,36 +145,27 @@ pub fn plan(budget: Budget) -> Result<Plan, PlanError> {
         });
     }
     let arrangement = Some(arrangement);
-    let warmup_ns = Some(budget.warmup_ns.unwrap_or(slot_ns));
+    let warmup_ns = Some(budget.warmup_ns.unwrap_or(slot_ns)).filter(|own_ns| *own_ns > 0);
     let layout = Layout {
         arrangement,
+        before: 0,
         rounds,
         warmup_ns,
         slot_ns,
         settle_ns,
     };
-    Ok(Plan {
-        layout,
-        looks: looks(rounds),
-    })
+    let sessions = vec![Session {
+        last_round: rounds,
+        carried_out: false,
+    }];
+    Ok(Plan { layout, sessions })
 }
 
 /// Rounds that fit beside the discarded one.
-fn fitting(usable_ns: u64, round_ns: u64) -> u32 {
+fn fitting(usable_ns: u64, round_ns: u64, discarded: u32) -> u32 {
     let rounds = usable_ns / round_ns.max(1);
-    u32::try_from(rounds.saturating_sub(1))
-        .unwrap_or(u32::MAX)
-        .min(ROUNDS_MAX)
-}
-
-/// Every second round from the first look on, and the last.
-fn looks(rounds: u32) -> Vec<u32> {
-    let mut looks: Vec<u32> = (LOOK_FIRST..=rounds).step_by(2).collect();
-    if looks.last() != Some(&rounds) {
-        looks.pop();
-        looks.push(rounds);
-    }
-    looks
+    let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+    rounds.saturating_sub(discarded).min(ROUNDS_MAX)
 }
 
 fn show(ns: u64) -> String {
@@ -172,7 +190,7 @@ mod tests {
     fn the_budget_decides_as_the_table_says() {
         let short = planned(60);
         assert_eq!(short.layout.arrangement, Some(Arrangement::Simultaneous));
-        assert_eq!((short.layout.rounds, short.looks), (12, vec![8, 10, 12]));
+        assert_eq!(short.layout.rounds, 12);
         assert_eq!(short.layout.slot_ns, 55 * SECOND_NS / 13);
         let middle = planned(300);
         assert_eq!(middle.layout.rounds, 24);
@@ -184,7 +202,6 @@ mod tests {
             (SLOT_NS, SETTLE_NS)
         );
         assert_eq!(long.layout.rounds, 23);
-        assert_eq!(*long.looks.last().unwrap(), 23);
     }
 
     #[test]
@@ -192,18 +209,19 @@ mod tests {
         for seconds in [12, 30, 60, 119, 120, 899, 900, 1200, 3600] {
             for arrangement in [Arrangement::Simultaneous, Arrangement::Interleaved] {
                 let duration_ns = seconds * SECOND_NS;
-                let budget = Budget {
-                    duration_ns,
-                    arrangement: Some(arrangement),
-                    ..Budget::default()
-                };
-                if let Ok(plan) = plan(budget) {
-                    assert!(
-                        plan.layout.total_ns() + RESERVE_NS <= duration_ns,
-                        "{budget:?}"
-                    );
-                    assert!(plan.looks[0] == 8 && plan.looks.is_sorted());
-                    assert_eq!(*plan.looks.last().unwrap(), plan.layout.rounds);
+                for warmup_ns in [None, Some(0), Some(20 * SECOND_NS)] {
+                    let budget = Budget {
+                        duration_ns,
+                        arrangement: Some(arrangement),
+                        warmup_ns,
+                        ..Budget::default()
+                    };
+                    for budget in std::iter::once(budget).chain(budget.coarser()) {
+                        let Ok(plan) = plan(budget) else { continue };
+                        let total_ns = plan.layout.total_ns();
+                        assert!(total_ns + RESERVE_NS <= duration_ns, "{budget:?}");
+                        assert!((LOOK_FIRST..=ROUNDS_MAX).contains(&plan.layout.rounds));
+                    }
                 }
             }
         }

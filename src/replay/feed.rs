@@ -95,7 +95,11 @@ impl Endpoints {
 }
 
 /// The requests that each endpoint gets on average in so much time, by name.
-pub fn expected(workload: &Workload, arrivals: Arrivals, time_ns: u64) -> BTreeMap<String, f64> {
+pub(super) fn expected(
+    workload: &Workload,
+    arrivals: Arrivals,
+    time_ns: u64,
+) -> BTreeMap<String, f64> {
     let summary = workload.summary();
     let total = count(summary.requests).max(1.0);
     let rate = mean_rate(workload, arrivals);

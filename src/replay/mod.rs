@@ -9,6 +9,7 @@ mod encode;
 mod engine;
 mod exchange;
 mod feed;
+mod forecast;
 mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -27,6 +28,7 @@ mod worker;
 
 pub use control::{Gauge, Limits, Stop};
 pub use engine::{EngineError, Load, Running, start};
-pub use feed::{Endpoints, expected, mean_rate};
+pub use feed::{Endpoints, mean_rate};
+pub use forecast::{Forecast, forecast};
 pub use schedule::{Arrangement, Arrivals, Layout, SlotSpec, Window};
 pub use stream::RouteError;

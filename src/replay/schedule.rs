@@ -92,6 +92,9 @@ impl Window {
 pub struct Layout {
     /// How the sides share the time; absent for a run of one side.
     pub arrangement: Option<Arrangement>,
+    /// Rounds that were measured by earlier sessions; the first of this one follows them.
+    #[serde(default)]
+    pub before: u32,
     /// Rounds that may be measured, without the discarded first.
     pub rounds: u32,
     /// Measured time of each slot of a round 0, which is sent and not judged; absent for none.
@@ -110,11 +113,13 @@ impl Layout {
 
     /// The windows of the whole run in order. The seed decides which rounds are ABBA.
     pub fn windows(self, seed: u64) -> impl Iterator<Item = Window> {
-        let first = u32::from(self.warmup_ns.is_none());
+        let warmup = self.warmup_ns.map(|_| 0);
+        let rounds = self.before + 1..=self.before + self.rounds;
         let mut start_ns = 0;
         let mut id = 0;
-        let mut piece = 0;
-        (first..=self.rounds).flat_map(move |round| {
+        // What earlier sessions have drawn is not drawn again.
+        let mut piece = u64::from(self.before) * if self.takes_turns() { 2 } else { 1 };
+        warmup.into_iter().chain(rounds).flat_map(move |round| {
             let plan = self.round(round, seed);
             let length_ns = self.length_ns(round);
             let windows: Vec<Window> = plan
@@ -317,6 +322,7 @@ mod tests {
     fn layout(arrangement: Option<Arrangement>) -> Layout {
         Layout {
             arrangement,
+            before: 0,
             rounds: 12,
             warmup_ns: Some(100),
             slot_ns: 100,
@@ -335,6 +341,20 @@ mod tests {
             assert_eq!(sides, Side::BOTH);
         }
         assert_eq!(windows[12].slots[1].id, 25);
+    }
+
+    #[test]
+    fn a_later_session_goes_on_counting_rounds_and_pieces() {
+        let later = Layout {
+            before: 5,
+            rounds: 2,
+            ..layout(Some(Arrangement::Simultaneous))
+        };
+        let windows: Vec<_> = later.windows(1).collect();
+        let rounds: Vec<_> = windows.iter().map(|it| it.slots[0].round).collect();
+        assert_eq!(rounds, [0, 6, 7]);
+        assert_eq!((windows[0].start_ns, windows[0].piece), (0, 5));
+        assert_eq!(later.total_ns(), 360);
     }
 
     #[test]

@@ -59,7 +59,6 @@ pub(super) struct Source {
     /// Read, but due in a later piece: its instant in nanoseconds of the endless sequence.
     pending: Option<(u64, Drawn)>,
     begin_ns: u64,
-    piece: u64,
 }
 
 impl Source {
@@ -74,7 +73,6 @@ impl Source {
             next_kept: 0,
             pending: None,
             begin_ns: 0,
-            piece: 0,
         };
         if recipe.workload.summary().requests <= KEPT_MAX {
             source.keep()?;
@@ -130,7 +128,7 @@ impl Source {
             }
         } else {
             let place = (self.begin_ns, self.recipe.layout.total_ns());
-            let mut gaps = Gaps::new(self.recipe.arrivals, self.recipe.seed, self.piece, place);
+            let mut gaps = Gaps::new(self.recipe.arrivals, self.recipe.seed, window.piece, place);
             while let Some(at_ns) = gaps.next_ns().filter(|at_ns| *at_ns < total_ns) {
                 if !each(at_ns, &self.next_in_turn()?) {
                     break;
@@ -138,7 +136,6 @@ impl Source {
             }
         }
         self.begin_ns += total_ns;
-        self.piece += 1;
         Ok(())
     }
 

@@ -195,10 +195,7 @@ mod tests {
 
     #[test]
     fn parent_and_session_are_read_from_the_kernel() {
-        let mut child = Command::new("cat")
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         let [parent, session] = parent_and_session(pid).unwrap();
         drop(child.stdin.take());

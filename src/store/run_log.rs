@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::atomic::{StoreError, sync_directory};
+use super::atomic::{Readers, StoreError, sync_directory, write_atomic};
 use crate::run::{RunFooter, RunHeader, Slot, footer_line, header_line, slot_line};
 
 /// An open run file. Opened before the load, so that results can be saved even when the
@@ -34,6 +34,21 @@ impl RunLog {
         };
         log.append(&header_line(header))?;
         Ok(log)
+    }
+
+    /// Replaces the file in one step by one that holds the slots of earlier sessions already.
+    ///
+    /// # Errors
+    /// When it cannot be written; the file of the earlier sessions stays as it was then.
+    pub fn resume(path: &Path, header: &RunHeader, slots: &[Slot]) -> Result<Self, StoreError> {
+        let mut lines = header_line(header);
+        lines.extend(slots.iter().map(slot_line));
+        write_atomic(path, lines.as_bytes(), Readers::Owner)?;
+        let file = OpenOptions::new().append(true).open(path);
+        Ok(Self {
+            file: file.map_err(StoreError::io("open", path))?,
+            path: path.to_owned(),
+        })
     }
 
     /// Appends a slot and waits until it is on disk.

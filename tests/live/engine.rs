@@ -50,6 +50,7 @@ pub(crate) fn load(address: SocketAddr, workload: Workload, rate: &str, ms: u64)
         workload,
         layout: Layout {
             arrangement: None,
+            before: 0,
             rounds: 1,
             warmup_ns: None,
             slot_ns: ms * MS,
@@ -82,6 +83,7 @@ pub(crate) fn pair(address: SocketAddr, workload: Workload, arrangement: Arrange
         targets: [side("a"), side("b")],
         layout: Layout {
             arrangement: Some(arrangement),
+            before: 0,
             rounds: 3,
             ..single.layout
         },

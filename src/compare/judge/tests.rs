@@ -14,12 +14,7 @@ const MAX: u32 = 12;
 
 fn design(expected: &[(&str, f64)]) -> Design {
     let of = |(name, n): &(&str, f64)| ((*name).to_owned(), *n);
-    Design {
-        rounds_max: MAX,
-        looks: vec![8, 10, 12],
-        simultaneous: true,
-        expected: expected.iter().map(of).collect(),
-    }
+    Design::new(MAX, true, expected.iter().map(of).collect())
 }
 
 fn policy() -> Policy {
@@ -74,7 +69,7 @@ fn rounds(n: u32, factor: f64, failures: u64) -> Vec<RoundEvidence> {
 
 fn run(rounds: &[RoundEvidence]) -> Comparison {
     let design = design(&[("GET /a", 1_000.0)]);
-    judge(&design, &policy(), &Boundaries::new(&design.looks), rounds)
+    judge(&design, &policy(), &Tables::default(), rounds)
 }
 
 fn find(comparison: &Comparison, metric: Metric) -> &Change {
@@ -116,7 +111,7 @@ fn with_rare(n: u32, failures: u64) -> Comparison {
         }
     }
     let design = design(&[("GET /a", 1_000.0), ("GET /rare", 3.0)]);
-    judge(&design, &policy(), &Boundaries::new(&design.looks), &rounds)
+    judge(&design, &policy(), &Tables::default(), &rounds)
 }
 
 #[test]
@@ -201,7 +196,7 @@ fn errors_block_latency_and_nothing_is_improved() {
 #[test]
 fn uncovered_requests_keep_from_passing() {
     let design = design(&[("GET /a", 1_000.0), ("GET /rare", 49.0), ("GET /b", 300.0)]);
-    let boundaries = Boundaries::new(&design.looks);
+    let boundaries = Tables::default();
     let found = judge(&design, &policy(), &boundaries, &rounds(12, 1.0, 0));
     assert_eq!(found.verdict, Verdict::Inconclusive);
     assert!(
@@ -229,7 +224,7 @@ fn few_requests_are_open_errors_with_advice() {
     for figures in rounds.iter_mut().flat_map(|round| &mut round.sides) {
         figures.endpoints.get_mut("GET /a").unwrap().ok = 100;
     }
-    let found = judge(&design, &policy(), &Boundaries::new(&design.looks), &rounds);
+    let found = judge(&design, &policy(), &Tables::default(), &rounds);
     assert_eq!(
         (found.verdict, found.decided),
         (Verdict::Inconclusive, true)
@@ -250,9 +245,7 @@ fn rounds_that_follow_each_other_are_no_evidence() {
         let own = round.sides[1].endpoints.get_mut("GET /a").unwrap();
         own.readings = reads(10.0 * drift);
     }
-    let mut slow = design(&[("GET /a", 1_000.0)]);
-    slow.looks = vec![12];
-    let found = judge(&slow, &policy(), &Boundaries::new(&slow.looks), &rounds);
+    let found = run(&rounds);
     let p50 = find(&found, Metric::P50);
     assert_eq!(
         (p50.status, p50.reason),
@@ -310,7 +303,7 @@ fn steal_warns_where_both_suffer_and_drops_where_one_does() {
     assert_eq!(run(&rounds).warnings[0].code, "steal");
     let mut design = design(&[("GET /a", 1_000.0)]);
     design.simultaneous = false;
-    let found = judge(&design, &policy(), &Boundaries::new(&design.looks), &rounds);
+    let found = judge(&design, &policy(), &Tables::default(), &rounds);
     assert_eq!(found.rounds.dropped["steal"], 1);
 }
 
@@ -451,6 +444,6 @@ fn an_order_effect_is_a_warning() {
             own.readings = reads(10.2);
         }
     }
-    let found = judge(&design, &policy(), &Boundaries::new(&design.looks), &rounds);
+    let found = judge(&design, &policy(), &Tables::default(), &rounds);
     assert_eq!(found.warnings[0].code, "order_effect");
 }

@@ -90,7 +90,7 @@ proptest! {
         design.simultaneous = simultaneous;
         let mut policy = policy();
         policy.alpha = alpha;
-        let found = judge(&design, &policy, &Boundaries::new(&design.looks), &rounds);
+        let found = judge(&design, &policy, &Tables::default(), &rounds);
         let text = serde_json::to_string(&found).unwrap();
         let back: Comparison = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(&back.verdict, &found.verdict);
@@ -123,7 +123,7 @@ proptest! {
         wider in 10_u32..100,
     ) {
         let design = design(&[("GET /a", 1_000.0)]);
-        let boundaries = Boundaries::new(&design.looks);
+        let boundaries = Tables::default();
         let rule = |metric: &str| format!("{metric}={wider}%").parse().unwrap();
         let mut wide = policy();
         wide.tolerance = wide.tolerance.with(&[rule("p50"), rule("p99"), rule("errors")]);
