@@ -19,11 +19,25 @@ use crate::{store::OutDir, units::Span};
 /// Flags of `proofload compare`.
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
+    #[command(flatten)]
+    comparison: ComparisonArgs,
+    /// Where the report goes; an earlier report there is replaced
+    #[arg(long, value_name = "DIR")]
+    out_dir: PathBuf,
+    /// Goes on with a comparison in --out-dir that was interrupted or ended INCONCLUSIVE, for
+    /// another -d; every other flag has to be the same
+    #[arg(long)]
+    resume: bool,
+}
+
+/// What is compared, and how: the same for `compare` and `plan`.
+#[derive(Debug, Args)]
+pub(super) struct ComparisonArgs {
     /// What is in service today; with --baseline-cmd it may hold {port}
-    #[arg(long, value_name = "URL", required_unless_present = "baseline_cmd")]
+    #[arg(long, value_name = "URL")]
     baseline: Option<String>,
     /// What wants to go into service; with --candidate-cmd it may hold {port}
-    #[arg(long, value_name = "URL", required_unless_present = "candidate_cmd")]
+    #[arg(long, value_name = "URL")]
     candidate: Option<String>,
     /// Starts the baseline here: a shell command, such as './old --port {port}'; it is ended
     /// with proofload. The report shows it, so it should hold no secret
@@ -36,17 +50,10 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "TIME", default_value = "30s")]
     start_timeout: Span,
     #[command(flatten)]
-    source: Source,
-    /// Where the report goes; an earlier report there is replaced
-    #[arg(long, value_name = "DIR")]
-    out_dir: PathBuf,
-    /// Goes on with a comparison in --out-dir that was interrupted or ended INCONCLUSIVE, for
-    /// another -d; every other flag has to be the same
-    #[arg(long)]
-    resume: bool,
+    pub(super) source: Source,
     /// What stdout shows
     #[arg(long, value_enum, default_value = "text")]
-    format: StdoutFormat,
+    pub(super) format: StdoutFormat,
     /// Header for both sides: 'Name: value', or @FILE with such lines; may be repeated
     #[arg(short = 'H', long, value_name = "HEADER")]
     header: Vec<String>,
@@ -57,40 +64,41 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "HEADER")]
     candidate_header: Vec<String>,
     #[command(flatten)]
-    safety: Safety,
+    pub(super) safety: Safety,
     #[command(flatten)]
-    load: LoadSettings,
+    pub(super) load: LoadSettings,
     #[command(flatten)]
-    gate: GateSettings,
+    pub(super) gate: GateSettings,
 }
 
 impl CompareArgs {
     /// Checks, measures, judges, reports.
     pub(super) async fn exec(self) -> Result<u8, Failure> {
-        let file = self.safety.file()?;
-        let own = [&self.baseline_header, &self.candidate_header];
-        let own = own.map(|own| headers(&[self.header.as_slice(), own.as_slice()].concat()));
+        let args = &self.comparison;
+        let file = args.safety.file()?;
+        let own = [&args.baseline_header, &args.candidate_header];
+        let own = own.map(|own| headers(&[args.header.as_slice(), own.as_slice()].concat()));
         let [baseline_headers, candidate_headers] = own;
         let (baseline_headers, candidate_headers) = (baseline_headers?, candidate_headers?);
-        let workload = self.source.open()?;
-        let origins = self.origins()?;
+        let workload = args.source.open()?;
+        let origins = args.origins()?;
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
         let earlier = self
             .resume
             .then(|| Earlier::read(&self.out_dir))
             .transpose()?;
-        self.safety.check_methods(&workload)?;
-        let load = self.load.over(&file.load);
+        args.safety.check_methods(&workload)?;
+        let load = args.load.over(&file.load);
         let mut targets = [
-            self.safety
+            args.safety
                 .target(&origins[0].url, baseline_headers, &file)?,
-            self.safety
+            args.safety
                 .target(&origins[1].url, candidate_headers, &file)?,
         ];
         for target in &mut targets {
             target.protocol = load.protocol.unwrap_or_default();
         }
-        let allowed = self
+        let allowed = args
             .safety
             .allow_host
             .iter()
@@ -100,22 +108,24 @@ impl CompareArgs {
         let pipeline = Pipeline {
             title: format!("{} against {}", origins[1].label, origins[0].label),
             commands: origins.map(|origin| origin.command),
-            start_within: self.start_timeout,
+            start_within: args.start_timeout,
             targets,
             workload,
             load,
-            gate: layered(&self.gate, &file.gate),
-            trust: self.safety.tls.trust()?,
-            tls: self.safety.tls.record(),
-            pins: self.safety.resolve.clone(),
+            gate: layered(&args.gate, &file.gate),
+            trust: args.safety.tls.trust()?,
+            tls: args.safety.tls.record(),
+            pins: args.safety.resolve.clone(),
             out_dir,
-            format: self.format,
+            format: args.format,
             allowed,
             earlier,
         };
         pipeline.exec().await
     }
+}
 
+impl ComparisonArgs {
     /// Where the two sides are.
     fn origins(&self) -> Result<[Origin; 2], Failure> {
         for given in [&self.baseline, &self.candidate].into_iter().flatten() {

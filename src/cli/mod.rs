@@ -12,6 +12,7 @@ mod inspect;
 mod labels;
 mod local;
 mod pipeline;
+mod plan;
 mod prepare;
 mod progress;
 mod ready;
@@ -48,6 +49,9 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Compares a candidate with a baseline and gives a verdict
     Compare(compare::CompareArgs),
+    /// Says what `compare` would send with the same flags, for how long, and what it could find;
+    /// sends nothing
+    Plan(plan::PlanArgs),
     /// Loads one target and writes what was measured
     Run(run::RunArgs),
     /// Makes a workload from a recording
@@ -111,6 +115,7 @@ fn execute(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Demo(args) => runtime.block_on(args.exec()),
         Command::Compare(args) => runtime.block_on(args.exec()),
+        Command::Plan(args) => args.exec(),
         Command::Run(args) => runtime.block_on(args.exec()),
         Command::Import(command) => command.exec(),
         Command::Inspect(args) => args.exec(),

@@ -64,6 +64,8 @@ impl Pipeline {
         if let Some(earlier) = &self.earlier {
             let local = self.commands.each_ref().map(Option::is_some);
             earlier.check(&self.header(&prepared, ""), local)?;
+            let judgement = prepared.experiment.judgement.as_ref();
+            judgement.map_or(Ok(()), |it| earlier.check_open(it))?;
         }
         prepared.announce(&self.workload);
         // They end when they are dropped, on every way out of here.

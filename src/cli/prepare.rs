@@ -14,9 +14,7 @@ use super::{
 };
 use crate::{
     clock::wall_ns,
-    compare::{
-        Design, Margins, Metric, Policy, Tables, can_show_errors, is_judgeable, minimum_requests,
-    },
+    compare::{Design, Margins, Metric, Policy, Tables, is_judgeable, minimum_requests, prospects},
     experiment::{Budget, Experiment, Judgement, Plan, plan},
     replay::{Arrangement, Arrivals, Forecast, Load, forecast, mean_rate},
     tls::Trust,
@@ -99,9 +97,6 @@ impl Wanted<'_> {
             policy,
             tables: Tables::default(),
         };
-        if let Some(earlier) = self.earlier {
-            earlier.check_open(&judgement)?;
-        }
         Ok(Prepared {
             plan,
             arrivals,
@@ -179,7 +174,7 @@ impl Prepared {
             "plan: {}, {before}1 + {} rounds of {:.1}s, looks after {}, at most {:.0}s, {}, seed {}",
             labels::arrangement(layout.arrangement),
             layout.rounds,
-            seconds(layout.total_ns()) / f64::from(layout.rounds + 1),
+            seconds(layout.round_ns()),
             looks.join(" "),
             seconds(layout.total_ns()),
             labels::rate(workload, self.arrivals),
@@ -207,13 +202,11 @@ impl Prepared {
                 ));
             }
         }
-        let few = design
-            .fewest
-            .iter()
-            .filter(|(_, requests)| **requests >= minimum_requests(Metric::P50))
-            .filter(|(name, _)| !can_show_errors(design, policy, &boundaries, name));
+        let few = prospects(design, policy, &boundaries);
         let few: Vec<_> = few
-            .map(|(name, _)| crate::report::printable(name))
+            .iter()
+            .filter(|it| it.fewest >= minimum_requests(Metric::P50) && it.errors_after.is_none())
+            .map(|it| crate::report::printable(&it.endpoint))
             .collect();
         if let Some(first) = few.first() {
             lines.push(format!(

@@ -34,7 +34,7 @@ pub use evidence::RoundEvidence;
 pub use judge::{judge, judge_death, judge_failing};
 pub use metric::Metric;
 pub use planning::{
-    ROUNDS_MAX, can_show_errors, clean_requests_needed, is_judgeable, minimum_requests,
+    Prospect, ROUNDS_MAX, clean_requests_needed, is_judgeable, minimum_requests, prospects,
 };
 pub use policy::{
     Design, Margin, MarginRule, Margins, Policy, PolicyError, PolicyProblem, Session,

@@ -56,19 +56,42 @@ pub fn clean_requests_needed(
     boundaries.looks().iter().enumerate().map(at).collect()
 }
 
-/// Whether the planned requests of an endpoint, all answered well on both sides, would show
-/// its error tolerance at any look.
-pub fn can_show_errors(
-    design: &Design,
-    policy: &Policy,
-    boundaries: &Boundaries,
-    endpoint: &str,
-) -> bool {
-    let expected = design.expected.get(endpoint).copied().unwrap_or(0.0);
-    let tolerance = policy.tolerance.of(endpoint, Metric::ErrorRate).relative;
-    let needed = clean_requests_needed(boundaries, policy.alpha, tolerance);
-    let mut looks = needed.into_iter();
-    looks.any(|(rounds, requests)| expected * f64::from(rounds) >= requests)
+/// What a plan can show of one endpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prospect {
+    /// The endpoint.
+    pub endpoint: String,
+    /// Requests in a round and side, on average.
+    pub requests: f64,
+    /// Requests in the round that holds the fewest.
+    pub fewest: f64,
+    /// The metrics that can be judged.
+    pub judged: Vec<Metric>,
+    /// After how many valid rounds an error rate within the tolerance is shown if no request
+    /// fails; `None` when the plan holds too few requests.
+    pub errors_after: Option<u32>,
+}
+
+/// What a plan can show, by endpoint; the busiest first.
+pub fn prospects(design: &Design, policy: &Policy, boundaries: &Boundaries) -> Vec<Prospect> {
+    let of = |(endpoint, requests): (&String, &f64)| {
+        let tolerance = policy.tolerance.of(endpoint, Metric::ErrorRate).relative;
+        let needed = clean_requests_needed(boundaries, policy.alpha, tolerance);
+        let shown = needed
+            .iter()
+            .find(|(rounds, needed)| requests * f64::from(*rounds) >= *needed);
+        let is_judged = |metric: &Metric| is_planned(design, endpoint, *metric);
+        Prospect {
+            endpoint: endpoint.clone(),
+            requests: *requests,
+            fewest: design.fewest.get(endpoint).copied().unwrap_or(0.0),
+            judged: Metric::ALL.into_iter().filter(is_judged).collect(),
+            errors_after: shown.map(|(rounds, _)| *rounds),
+        }
+    };
+    let mut all: Vec<Prospect> = design.expected.iter().map(of).collect();
+    all.sort_by(|a, b| b.requests.total_cmp(&a.requests));
+    all
 }
 
 /// After how many valid rounds all gate metrics are likely decided, by the spread of the first

@@ -180,12 +180,22 @@ impl Layout {
 
     /// How long the whole run takes when it is not stopped early, in nanoseconds.
     pub fn total_ns(self) -> u64 {
-        let slots = if self.takes_turns() { 4 } else { 1 };
-        let rounds = u64::from(self.rounds) * (self.slot_ns + self.settle_ns);
-        let warmup = self
-            .warmup_ns
-            .map_or(0, |length_ns| length_ns + self.settle_ns);
-        slots * (rounds + warmup)
+        self.warmup_total_ns() + u64::from(self.rounds) * self.round_ns()
+    }
+
+    /// How long one round takes, in nanoseconds.
+    pub fn round_ns(self) -> u64 {
+        self.slots_in_turn() * (self.slot_ns + self.settle_ns)
+    }
+
+    /// How long the discarded round takes, in nanoseconds; 0 where there is none.
+    pub fn warmup_total_ns(self) -> u64 {
+        let own = self.warmup_ns.map(|length_ns| length_ns + self.settle_ns);
+        self.slots_in_turn() * own.unwrap_or(0)
+    }
+
+    fn slots_in_turn(self) -> u64 {
+        if self.takes_turns() { 4 } else { 1 }
     }
 
     /// Measured time per round and side, in nanoseconds.

@@ -12,6 +12,7 @@ mod json;
 mod junit;
 mod markdown;
 mod numbers;
+mod plan;
 mod run;
 mod subject;
 mod table;
@@ -26,6 +27,7 @@ mod sample;
 
 pub use crate::text::printable;
 pub use json::{ReadError, SCHEMA, read_json};
+pub use plan::{Outlook, outlook_json, outlook_text};
 pub use run::{RUN_SCHEMA, RunReport};
 pub use subject::{Place, Subject, Workload};
 pub use totals::{Counts, EndpointTotals, Figures, Quantiles, SideConnections, SideHealth, Totals};

@@ -27,6 +27,7 @@ mod nginx_h2;
 mod refusals;
 mod runs;
 mod secrets;
+mod sessions;
 mod taxonomy;
 mod timing;
 mod tls;
