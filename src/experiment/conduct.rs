@@ -6,6 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     death::{Counts, Death, Watch},
+    oversize::Oversize,
     rounds::Rounds,
 };
 use crate::{
@@ -107,6 +108,7 @@ pub async fn conduct(
     };
     let mut rounds = Rounds::new(experiment);
     let mut watch = Watch::new(experiment.load.layout.takes_turns());
+    let mut oversize = Oversize::default();
     let (mut interrupt, mut death, mut failing) = (None, None, None);
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -115,6 +117,7 @@ pub async fn conduct(
             slot = running.next_slot() => {
                 let Some(slot) = slot else { break };
                 keeper.slot(&slot, &running);
+                oversize.add(&slot);
                 news(News::Slot(&slot));
                 if rounds.add(slot) && interrupt.is_none()
                     && let Some(comparison) = &rounds.comparison {
@@ -142,6 +145,7 @@ pub async fn conduct(
         }
     }
     let mut warnings = stray_warnings(&running.gauge);
+    warnings.extend(oversize.warnings());
     running.finish()?;
     let dead = death.or(failing);
     let dead = dead.map(|it| it.sentence(rounds.name(it.side)));

@@ -3,6 +3,7 @@
 
 mod conduct;
 mod death;
+mod oversize;
 mod plan;
 mod rounds;
 

@@ -250,7 +250,7 @@ impl Outbox {
     /// The preface, our settings (no table, no push, this window for streams, heads up to the
     /// limit) and the connection's window.
     pub(super) fn hello(&mut self, stream_window: u32, connection_window: u32) {
-        let head_max = u32::try_from(super::http1::HEAD_BYTES_MAX).unwrap_or(u32::MAX);
+        let head_max = u32::try_from(crate::run::HEAD_BYTES_MAX).unwrap_or(u32::MAX);
         self.bytes
             .extend_from_slice(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         let mut payload = Vec::new();

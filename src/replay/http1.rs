@@ -9,14 +9,8 @@ mod client;
 use std::mem::MaybeUninit;
 
 pub(super) use self::client::Http1;
-use crate::run::Class;
+use crate::run::{BODY_BYTES_MAX, Class, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
 
-/// Heads larger than this many bytes are refused.
-pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// Heads with more fields than this are refused.
-const HEAD_FIELDS_MAX: usize = 256;
-/// Bodies larger than this many bytes are refused.
-pub(super) const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Trailers and chunk extensions together may not be larger than this many bytes.
 const CHUNK_EXTRA_MAX: usize = 16 * 1024;
 /// So many interim (1xx) answers may come before the real one.

@@ -13,9 +13,9 @@ use super::{
     exchange::{Ended, Exchange},
     frame::{Flags, Frame, Kind, Outbox, Splitter},
     hpack,
-    http1::{BODY_BYTES_MAX, HEAD_BYTES_MAX, INTERIM_MAX},
+    http1::INTERIM_MAX,
 };
-use crate::run::Class;
+use crate::run::{BODY_BYTES_MAX, Class, HEAD_BYTES_MAX};
 
 /// What a stream may receive: more than is accepted, so that too large a body is seen as such.
 const STREAM_WINDOW: u32 = 17 << 20;

@@ -12,6 +12,6 @@ pub use file::{
     header_line, slot_line,
 };
 pub use health::{Flaw, Health, Signs, Yardstick, is_spoilt};
-pub use outcome::{Class, Group};
+pub use outcome::{BODY_BYTES_MAX, Class, Group, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
 pub use slot::{Side, Slot};
 pub use stats::{ConnectionStats, EndpointStats};

@@ -4,6 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Heads of answers larger than this many bytes are refused.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Heads of answers with more fields than this are refused.
+pub const HEAD_FIELDS_MAX: usize = 256;
+/// Bodies of answers larger than this many bytes are refused.
+pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// The four sums of the conservation law: `scheduled = sent + not_sent` and
 /// `sent = ok + http_error + transport_error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
