@@ -1,14 +1,13 @@
 //! Which comparisons the table holds, and what is counted in each.
 
 use proofload::{
-    compare::{Comparison, Metric, Status, Verdict},
+    compare::{Comparison, Status, Verdict},
     replay::Arrangement,
 };
 
 use super::{
     model::{
         course::Course,
-        noise::Noise,
         world::{Effect, Scene, World},
     },
     rivals::{self, Rule},

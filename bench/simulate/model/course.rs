@@ -4,7 +4,7 @@
 //! The only file of the simulator that knows how the judge is called.
 
 use proofload::{
-    compare::{Boundaries, Comparison, Design, Margins, Policy, RoundEvidence, judge},
+    compare::{Comparison, Design, Margins, Policy, RoundEvidence, Tables, judge},
     experiment::{Budget, Plan, plan},
     replay::Arrangement,
     run::{Side, Slot},
@@ -19,7 +19,8 @@ pub(crate) struct Course {
     plan: Plan,
     design: Design,
     policy: Policy,
-    boundaries: Boundaries,
+    /// Kept over all runs: few plans are resized to the same looks.
+    tables: Tables,
 }
 
 impl Course {
@@ -48,18 +49,16 @@ impl Course {
             alpha: 0.05,
             timeout_ns: 30 * SECOND_NS,
         };
+        let is_simultaneous = arrangement == Arrangement::Simultaneous;
         let design = Design {
-            rounds_max: plan.layout.rounds,
-            looks: plan.looks.clone(),
-            simultaneous: arrangement == Arrangement::Simultaneous,
-            expected: scene.expected(),
+            sessions: plan.sessions.clone(),
+            ..Design::new(plan.layout.rounds, is_simultaneous, scene.expected())
         };
-        let boundaries = Boundaries::new(&plan.looks);
         Self {
             plan,
             design,
             policy,
-            boundaries,
+            tables: Tables::default(),
         }
     }
 
@@ -120,7 +119,7 @@ impl Course {
         Judging {
             course: self,
             evidence: Vec::new(),
-            comparison: judge(&self.design, &self.policy, &self.boundaries, &[]),
+            comparison: judge(&self.design, &self.policy, &self.tables, &[]),
         }
     }
 
@@ -152,14 +151,14 @@ impl Judging<'_> {
         let Course {
             design,
             policy,
-            boundaries,
+            tables,
             ..
         } = self.course;
         if !self.comparison.decided
             && let Some(evidence) = RoundEvidence::from_slots(round, slots, policy)
         {
             self.evidence.push(evidence);
-            self.comparison = judge(design, policy, boundaries, &self.evidence);
+            self.comparison = judge(design, policy, tables, &self.evidence);
         }
         self.comparison.decided
     }
