@@ -105,7 +105,15 @@ impl Histogram {
         }
     }
 
+    /// Adds one duration so many times; longer than the range counts as the longest.
+    pub fn record_n(&mut self, ns: u64, n: u32) {
+        self.add(Bucket::of(ns.min(HIGHEST_NS)), n);
+    }
+
     fn add(&mut self, bucket: Bucket, n: u32) {
+        if n == 0 {
+            return;
+        }
         let Store::Sparse(buckets, values) = &mut self.0 else {
             return self.full_mut(|hdr| add(hdr, bucket, n));
         };

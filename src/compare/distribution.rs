@@ -4,20 +4,23 @@
 //! The only file of this module that names statrs. Tails are computed as tails, never as
 //! 1 − cdf, because p-values of 1e-9 occur. Nothing here panics on any number.
 
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{Continuous, ContinuousCDF, Normal, StudentsT};
 
 /// p-values are clipped here before they become z (method.md section 5, traps).
 const SMALLEST_P: f64 = 1e-12;
 
 /// The median: the middle value or the mean of the two middle ones; `None` when empty.
 pub fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(values[middle]),
-        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    if values.is_empty() {
+        return None;
     }
+    let (middle, is_odd) = (values.len() / 2, values.len() % 2 == 1);
+    let (below, above, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    if is_odd {
+        return Some(*above);
+    }
+    let below = below.iter().copied().max_by(f64::total_cmp)?;
+    Some(f64::midpoint(below, *above))
 }
 
 /// The number of items as a float.
@@ -52,21 +55,62 @@ pub fn t_tail(t: f64, freedom: f64) -> f64 {
     student(freedom).sf(t)
 }
 
-/// The t whose upper tail is `p`, by bisection on the tail; `p` in (0, 0.5].
+/// The t whose upper tail is `p`, clipped to `[1e-12, 0.5]`: Newton on the logarithm of the
+/// tail, kept inside a bracket, from the expansion of Cornish and Fisher.
 pub fn t_critical(p: f64, freedom: f64) -> f64 {
     let student = student(freedom);
     let p = p.clamp(SMALLEST_P, 0.5);
-    let (mut low, mut high) = (0.0, 1.0);
-    while student.sf(high) > p && high < 1e12 {
-        (low, high) = (high, 2.0 * high);
-    }
-    // 60 halvings leave less than a rounding error of the bracket.
-    for _ in 0..60 {
-        let middle = f64::midpoint(low, high);
-        if student.sf(middle) > p {
-            low = middle;
+    let z = normal_critical(p);
+    let mut t = z + (z.powi(3) + z) / (4.0 * freedom.max(1.0));
+    let (mut low, mut high) = (0.0, f64::INFINITY);
+    for _ in 0..200 {
+        let tail = student.sf(t);
+        if tail > p {
+            low = t;
         } else {
-            high = middle;
+            high = t;
+        }
+        let newton = t + (tail / p).ln() * tail / student.pdf(t);
+        let next = match (newton > low && newton < high, high.is_finite()) {
+            (true, _) => newton,
+            (false, true) => f64::midpoint(low, high),
+            (false, false) => 2.0 * low + 1.0,
+        };
+        // The error of the next step is about the square of this one.
+        if (next - t).abs() <= 1e-8 * next.max(1e-4) {
+            return next;
+        }
+        t = next;
+    }
+    t
+}
+
+/// Where a falling function is zero between `low` and `high`: regula falsi after the Illinois
+/// rule, which halves the weight of an end that stays. An end where the sign is wrong is taken
+/// for the zero.
+pub(super) fn falling_zero(of: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {
+    let (mut above, mut below) = (of(low), of(high));
+    if above <= 0.0 {
+        return low;
+    }
+    if below >= 0.0 {
+        return high;
+    }
+    let mut stayed = std::cmp::Ordering::Equal;
+    for _ in 0..200 {
+        let middle = (low * below - high * above) / (below - above);
+        let value = of(middle);
+        if value.abs() <= 1e-10 || (high - low).abs() <= 1e-14 {
+            return middle;
+        }
+        if value > 0.0 {
+            (low, above) = (middle, value);
+            below *= if stayed.is_lt() { 0.5 } else { 1.0 };
+            stayed = std::cmp::Ordering::Less;
+        } else {
+            (high, below) = (middle, value);
+            above *= if stayed.is_gt() { 0.5 } else { 1.0 };
+            stayed = std::cmp::Ordering::Greater;
         }
     }
     f64::midpoint(low, high)
@@ -103,12 +147,33 @@ mod tests {
             assert!((normal_tail(normal_critical(p)) / p - 1.0).abs() < 1e-6);
             assert!((t_tail(t_critical(p, 9.0), 9.0) / p - 1.0).abs() < 1e-6);
         }
+        for (p, freedom) in [
+            (0.025, 1.0),
+            (1e-9, 1.0),
+            (1e-12, 2.0),
+            (0.4999, 1e9),
+            (3e-4, 2.6),
+        ] {
+            let t = t_critical(p, freedom);
+            assert!((t_tail(t, freedom) / p - 1.0).abs() < 1e-6, "{p} {freedom}");
+        }
         assert!((normal_density(0.0) - 0.398_942_28).abs() < 1e-8);
         for wild in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0] {
             assert!(normal_critical(wild).is_finite());
             assert!((0.0..=1.0).contains(&t_tail(wild, wild)));
             assert!(t_critical(wild, 3.0).is_finite() || wild.is_nan());
         }
+    }
+
+    #[test]
+    fn zeros_of_falling_functions() {
+        let cubic = |x: f64| 2.0 - x * x * x;
+        assert!((falling_zero(cubic, -1.0, 50.0) - 2.0_f64.cbrt()).abs() < 1e-9);
+        assert_eq!(falling_zero(cubic, 2.0, 3.0), 2.0);
+        assert_eq!(falling_zero(cubic, 0.0, 1.0), 1.0);
+        let step = |x: f64| if x < 0.25 { 1.0 } else { -1.0 };
+        assert!((falling_zero(step, 0.0, 1.0) - 0.25).abs() < 1e-9);
+        assert!(falling_zero(|_| f64::NAN, 0.0, 1.0).is_nan());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use super::{
     comparison::Interval,
-    distribution::{size, t_critical, t_tail},
+    distribution::{falling_zero, size, t_critical, t_tail},
 };
 use crate::{run::Side, units::count};
 
@@ -119,8 +119,25 @@ impl Proportions {
         let estimate = self.difference();
         Interval {
             estimate,
-            lower: self.solve(t, -1.0, estimate),
-            upper: self.solve(-t, estimate, 1.0),
+            lower: estimate - self.reach(t, estimate, -1.0),
+            upper: estimate + self.reach(t, estimate, 1.0),
+        }
+    }
+
+    /// How far from the estimate, downwards or upwards by `sign`, the score has moved by `t`; as
+    /// far as there are differences where it never does.
+    fn reach(&self, t: f64, estimate: f64, sign: f64) -> f64 {
+        let left = |far: f64| t + sign * self.score(estimate + sign * far);
+        let limit = 1.0 - sign * estimate;
+        let (mut near, mut far) = (0.0, (self.sd / size(self.rounds).sqrt()).max(1e-6));
+        while far < limit && left(far) > 0.0 {
+            (near, far) = (far, 2.0 * far);
+        }
+        if far < limit {
+            falling_zero(left, near, far)
+        } else {
+            // At the limit itself nothing can vary, and the score is no number to go by.
+            falling_zero(left, near, limit.next_down().max(0.0))
         }
     }
 
@@ -130,19 +147,6 @@ impl Proportions {
 
     fn score(&self, difference: f64) -> f64 {
         score(self.candidate, self.baseline, difference) / self.design_effect.sqrt()
-    }
-
-    /// The difference in `[low, high]` at which the score, which falls, is `t`.
-    fn solve(&self, t: f64, mut low: f64, mut high: f64) -> f64 {
-        for _ in 0..60 {
-            let middle = f64::midpoint(low, high);
-            if self.score(middle) > t {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        f64::midpoint(low, high)
     }
 }
 
