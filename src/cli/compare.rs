@@ -10,6 +10,7 @@ use super::{
     exit::Failure,
     input::{Safety, Source, headers},
     local::{Origin, Ports, origin},
+    observe::{ObserveSettings, Resources},
     pipeline::Pipeline,
     resume::Earlier,
     settings::{GateSettings, LoadSettings, layered},
@@ -62,6 +63,8 @@ pub(super) struct CompareArgs {
     load: LoadSettings,
     #[command(flatten)]
     gate: GateSettings,
+    #[command(flatten)]
+    observe: ObserveSettings,
 }
 
 impl CompareArgs {
@@ -72,6 +75,8 @@ impl CompareArgs {
         let own = own.map(|own| headers(&[self.header.as_slice(), own.as_slice()].concat()));
         let [baseline_headers, candidate_headers] = own;
         let (baseline_headers, candidate_headers) = (baseline_headers?, candidate_headers?);
+        let observe = layered(&self.observe, &file.observe);
+        let resources = Resources::of_sides(&observe)?;
         let workload = self.source.open()?;
         let origins = self.origins()?;
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
@@ -110,6 +115,8 @@ impl CompareArgs {
             pins: self.safety.resolve.clone(),
             out_dir,
             format: self.format,
+            resources,
+            observe,
             allowed,
             earlier,
         };

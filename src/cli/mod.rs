@@ -11,6 +11,7 @@ mod input;
 mod inspect;
 mod labels;
 mod local;
+mod observe;
 mod pipeline;
 mod prepare;
 mod progress;

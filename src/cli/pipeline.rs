@@ -11,6 +11,7 @@ use super::{
     exit::{self, Failure},
     host, input, labels,
     local::{self, Build},
+    observe::{self, ObserveSettings},
     prepare::{Prepared, Wanted},
     progress::Progress,
     ready::{self, Asked},
@@ -47,6 +48,8 @@ pub(super) struct Pipeline {
     pub(super) pins: Vec<Pin>,
     pub(super) out_dir: OutDir,
     pub(super) format: StdoutFormat,
+    pub(super) resources: observe::Resources,
+    pub(super) observe: ObserveSettings,
     pub(super) allowed: Vec<String>,
     /// What was measured already, where a comparison is resumed.
     pub(super) earlier: Option<Earlier>,
@@ -68,6 +71,9 @@ impl Pipeline {
         prepared.announce(&self.workload);
         // They end when they are dropped, on every way out of here.
         let mut builds = self.start(&prepared, &addresses).await?;
+        prepared.experiment.resources = self
+            .resources
+            .with_builds(builds.each_ref().map(Option::as_ref));
         let notes = self.ask(&mut prepared, &addresses).await?;
         for note in &notes {
             say(&format!("note: {}", crate::report::printable(note)));
@@ -315,6 +321,7 @@ impl Pipeline {
                 "inconclusive_as": self.gate.inconclusive_as,
             },
             "targets": { "allow": self.allowed, "insecure": self.trust.insecure },
+            "observe": self.observe,
             "tls": self.tls,
             "resolved": prepared.resolved,
             "header_names": {

@@ -108,6 +108,7 @@ impl Wanted<'_> {
             experiment: Experiment {
                 load,
                 judgement: Some(judgement),
+                resources: [None, None],
             },
             resolved: [String::new(), String::new()],
         })
