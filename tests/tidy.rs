@@ -66,7 +66,7 @@ rustix              <- clock.rs replay/stream.rs store/host_lock.rs staging/guar
 rustls              <- tls.rs replay/stream.rs replay/connection.rs
 rustls_native_certs <- tls.rs
 serde               <- anywhere
-serde_json          <- workload/ run/ report/ cli/
+serde_json          <- workload/ run/ report/ cli/ compare/bodies/answer.rs
 sha2                <- workload/ report/html.rs
 slab                <- replay/pool.rs
 statrs              <- compare/distribution.rs

@@ -7,6 +7,7 @@
 //! that `spending` pays for and the `family` shares, `judge` gives the verdict. `checkup` says whether a run of one side
 //! can be trusted.
 
+pub mod bodies;
 mod causes;
 mod change;
 mod checkup;
