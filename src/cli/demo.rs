@@ -90,7 +90,11 @@ impl DemoArgs {
             out_dir,
             format: self.format,
             resources: Resources::default(),
-            observe: ObserveSettings::default(),
+            // Both sides answer the same text by construction.
+            observe: ObserveSettings {
+                bodies: Some(0),
+                ..ObserveSettings::default()
+            },
             allowed: Vec::new(),
             earlier: None,
         };

@@ -1,4 +1,4 @@
-//! What is looked at besides the load: the resources of both sides.
+//! What is looked at besides the load: settings, and the resources of both sides.
 
 use anyhow::anyhow;
 use clap::Args;
@@ -19,6 +19,10 @@ pub(super) struct ObserveSettings {
     /// Where those of the candidate are read
     #[arg(long, env = "PROOFLOAD_CANDIDATE_RESOURCES", value_name = "PLACE")]
     pub candidate_resources: Option<Place>,
+    /// So many requests of each endpoint (GET and HEAD only) are asked of both sides twice before
+    /// the load, and what differs in the answers is named; 0 for none [default: 3]
+    #[arg(long, env = "PROOFLOAD_BODIES", value_name = "N")]
+    pub bodies: Option<u32>,
 }
 
 /// Where the resources of the baseline and the candidate are read.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 
 use super::{
-    StdoutFormat,
+    StdoutFormat, bodies,
     exit::{self, Failure},
     host, input, labels,
     local::{self, Build},
@@ -21,7 +21,7 @@ use super::{
     style, trust,
 };
 use crate::{
-    compare::Verdict,
+    compare::{Verdict, Warning},
     experiment::{Ended, News, conduct},
     replay::{Load, mean_rate},
     report::{FILES, Format, Report, Subject, Totals, render},
@@ -145,7 +145,23 @@ impl Pipeline {
         if let [baseline, candidate] = all_found.as_slice() {
             notes.extend(ready::versions(baseline, candidate));
         }
+        let (found, said) = self.compare_bodies(&prepared.experiment.load).await?;
+        prepared.warnings = found;
+        notes.extend(said);
         Ok(notes)
+    }
+
+    /// Compares the answers of both sides, outside of the time that is measured.
+    async fn compare_bodies(&self, load: &Load) -> Result<(Vec<Warning>, Option<String>), Failure> {
+        let samples = self.observe.bodies.unwrap_or(bodies::SAMPLES);
+        let requests = bodies::sampled(&self.workload, samples, load.seed)?;
+        let check = bodies::Check {
+            targets: &self.targets,
+            requests,
+            seed: load.seed,
+            within_ns: load.layout.total_ns() / bodies::BUDGET_ONE_IN,
+        };
+        check.exec(self.asked(load, &[]).terms()).await
     }
 
     fn wanted(&self) -> Wanted<'_> {
@@ -220,6 +236,7 @@ impl Pipeline {
         };
         comparison.warnings.extend(trust::warning(&self.trust));
         comparison.warnings.extend(ended.warnings);
+        comparison.warnings.extend(prepared.warnings.clone());
         if ended.interrupt.is_some() && comparison.verdict == Verdict::Pass {
             // Fail closed: what was cut short was not shown.
             comparison.verdict = Verdict::Inconclusive;

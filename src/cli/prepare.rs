@@ -15,7 +15,8 @@ use super::{
 use crate::{
     clock::wall_ns,
     compare::{
-        Design, Margins, Metric, Policy, Tables, can_show_errors, is_judgeable, minimum_requests,
+        Design, Margins, Metric, Policy, Tables, Warning, can_show_errors, is_judgeable,
+        minimum_requests,
     },
     experiment::{Budget, Experiment, Judgement, Plan, plan},
     replay::{Arrangement, Arrivals, Forecast, Load, forecast, mean_rate},
@@ -42,6 +43,8 @@ pub(super) struct Prepared {
     pub(super) plan: Plan,
     pub(super) arrivals: Arrivals,
     pub(super) experiment: Experiment,
+    /// What the answers before the load showed.
+    pub(super) warnings: Vec<Warning>,
 }
 
 type Forecasts = BTreeMap<String, Forecast>;
@@ -111,6 +114,7 @@ impl Wanted<'_> {
                 resources: [None, None],
             },
             resolved: [String::new(), String::new()],
+            warnings: Vec::new(),
         })
     }
 

@@ -28,6 +28,7 @@ pub mod spending;
 mod track;
 mod validity;
 
+pub use bodies::{Answer, Bodies};
 pub use checkup::{Checkup, Diagnosis};
 pub use comparison::{Change, Comparison, Interval, Reason, RoundsUsed, Status, Verdict, Warning};
 pub use course::{LOOK_FIRST, Tables};

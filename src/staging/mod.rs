@@ -2,6 +2,7 @@
 //! in which both sides answer each endpoint once, and what the sides use of their machines.
 
 mod allow;
+mod answers;
 mod certificate;
 mod guard;
 mod local;
@@ -11,6 +12,7 @@ mod resolve;
 mod resources;
 
 pub use allow::{Refusal, check_host};
+pub use answers::{Asker, Whole};
 pub use certificate::{Validity, validity};
 pub use guard::guard;
 pub use local::{Local, StartError, taken};
