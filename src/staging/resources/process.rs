@@ -37,6 +37,8 @@ pub(super) struct Tree {
 /// What `/proc/N/stat` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stat {
+    /// Nobody has waited for it yet, and that is all that is left of it.
+    has_ended: bool,
     parent: u32,
     /// Of all its threads, those that have ended too; in ticks.
     own_ticks: u64,
@@ -78,6 +80,9 @@ impl Tree {
         let root = stat(self.root).map_err(|error| unreadable(self.root, error))?;
         if root.started != self.started {
             return Err(ResourceError::Reused(self.root));
+        }
+        if root.has_ended {
+            return Err(ResourceError::NoProcess(self.root));
         }
         let mut cpu_ns = ticks_ns(root.waited_ticks);
         let mut bytes = 0;
@@ -173,7 +178,10 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     let at = |n: usize| fields.get(n)?.parse::<u64>().ok();
+    // A process whose first thread alone has ended looks the same, but for the number of threads.
+    let is_dead = matches!(*fields.first()?, "Z" | "X" | "x");
     Some(Stat {
+        has_ended: is_dead && at(17)? <= 1,
         parent: fields.get(1)?.parse().ok()?,
         own_ticks: at(11)?.checked_add(at(12)?)?,
         // Signed in the kernel's format, and never negative.
@@ -261,6 +269,11 @@ mod tests {
     fn the_fields_are_those_behind_the_name() {
         let text = "7 (a ) (b) S 3 7 7 0 -1 4194560 1 2 0 0 11 12 13 14 20 0 1 0 999 1 2 3\n";
         let stat = parse_stat(text).unwrap();
+        let ended = |text: &str| parse_stat(text).unwrap().has_ended;
+        assert!(!stat.has_ended && ended(&text.replace(" S ", " Z ")));
+        assert!(!ended(
+            &text.replace(" S ", " Z ").replace(" 20 0 1 ", " 20 0 2 ")
+        ));
         assert_eq!((stat.parent, stat.started), (3, 999));
         assert_eq!((stat.own_ticks, stat.waited_ticks), (23, 27));
         for garbage in ["", "7 (a) S 3", "7 a S 3 7", "7 (a) S x 7 7"] {
