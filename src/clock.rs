@@ -34,6 +34,13 @@ impl Clock {
         }
     }
 
+    /// A clock whose zero is an instant of this one; before it, it shows 0.
+    pub fn with_zero_at(self, at_ns: u64) -> Self {
+        Self {
+            origin_ns: self.origin_ns + at_ns,
+        }
+    }
+
     /// Nanoseconds since the origin; never goes back, stands still while the machine sleeps.
     pub fn now_ns(&self) -> u64 {
         read(ClockId::Monotonic).saturating_sub(self.origin_ns)

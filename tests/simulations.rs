@@ -228,6 +228,7 @@ fn slot(rng: &mut ChaCha8Rng, round: u32, side: Side, candidate: Candidate) -> S
         endpoints: endpoints.collect(),
         connections: proofload::run::ConnectionStats::default(),
         health: proofload::run::Health::default(),
+        resources: None,
     };
     for _ in 0..100 {
         slot.health.lag.record(60_000);

@@ -54,6 +54,7 @@ humantime           <- units.rs cli/ compare/policy.rs experiment/plan.rs
 indicatif           <- cli/progress.rs
 jiff                <- cli/ workload/
 mio                 <- replay/
+nix                 <- staging/resources
 plotters            <- report/chart.rs
 quick_junit         <- report/junit.rs
 rand                <- replay/ demo/ workload/demo.rs
@@ -61,11 +62,11 @@ rand_chacha         <- replay/ demo/ workload/demo.rs
 rand_distr          <- demo/
 reqwest             <- staging/
 rustix              <- clock.rs replay/stream.rs store/host_lock.rs staging/guard.rs \
-                       staging/local.rs cli/
+                       staging/local.rs staging/resources cli/
 rustls              <- tls.rs replay/stream.rs replay/connection.rs
 rustls_native_certs <- tls.rs
 serde               <- anywhere
-serde_json          <- workload/ run/ report/ cli/
+serde_json          <- workload/ run/ report/ cli/ compare/bodies/answer.rs
 sha2                <- workload/ report/html.rs
 slab                <- replay/pool.rs
 statrs              <- compare/distribution.rs
@@ -81,7 +82,7 @@ zstd                <- workload/
 std::env            <- cli/
 std::fs             <- store/ workload/file.rs workload/write.rs workload/redact/pseudonym.rs \
                        replay/health staging/ports.rs staging/guard.rs \
-                       staging/local.rs cli/
+                       staging/local.rs staging/resources cli/
 std::net            <- workload/target.rs staging/ replay/ demo/ cli/";
 
 /// Words that may not stand in any source, and what to write instead.

@@ -10,6 +10,7 @@ use super::{
     exit::Failure,
     input::{Safety, Source, headers},
     local::{Origin, Ports, origin},
+    observe::{ObserveSettings, Resources},
     pipeline::Pipeline,
     resume::Earlier,
     settings::{GateSettings, LoadSettings, layered},
@@ -69,6 +70,8 @@ pub(super) struct ComparisonArgs {
     pub(super) load: LoadSettings,
     #[command(flatten)]
     pub(super) gate: GateSettings,
+    #[command(flatten)]
+    observe: ObserveSettings,
 }
 
 impl CompareArgs {
@@ -80,6 +83,8 @@ impl CompareArgs {
         let own = own.map(|own| headers(&[args.header.as_slice(), own.as_slice()].concat()));
         let [baseline_headers, candidate_headers] = own;
         let (baseline_headers, candidate_headers) = (baseline_headers?, candidate_headers?);
+        let observe = layered(&args.observe, &file.observe);
+        let resources = Resources::of_sides(&observe)?;
         let workload = args.source.open()?;
         let origins = args.origins()?;
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
@@ -118,6 +123,8 @@ impl CompareArgs {
             pins: args.safety.resolve.clone(),
             out_dir,
             format: args.format,
+            resources,
+            observe,
             allowed,
             earlier,
         };

@@ -8,6 +8,7 @@ use super::{
     StdoutFormat,
     exit::{self, Failure},
     labels::draw_seed,
+    observe::{ObserveSettings, Resources},
     pipeline::Pipeline,
     say,
     settings::{GateSettings, LoadSettings},
@@ -88,6 +89,12 @@ impl DemoArgs {
             pins: Vec::new(),
             out_dir,
             format: self.format,
+            resources: Resources::default(),
+            // Both sides answer the same text by construction.
+            observe: ObserveSettings {
+                bodies: Some(0),
+                ..ObserveSettings::default()
+            },
             allowed: Vec::new(),
             earlier: None,
         };

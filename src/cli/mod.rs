@@ -1,6 +1,7 @@
 //! The command line: parse, check, run, print, choose the exit code. One file per command;
 //! nobody imports this module.
 
+mod bodies;
 mod compare;
 mod demo;
 mod exit;
@@ -11,6 +12,7 @@ mod input;
 mod inspect;
 mod labels;
 mod local;
+mod observe;
 mod pipeline;
 mod plan;
 mod prepare;

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 
 use super::{
-    StdoutFormat,
+    StdoutFormat, bodies,
     exit::{self, Failure},
     host, input, labels,
     local::{self, Build},
+    observe::{self, ObserveSettings},
     prepare::{Prepared, Wanted},
     progress::Progress,
     ready::{self, Asked},
@@ -20,7 +21,7 @@ use super::{
     style, trust,
 };
 use crate::{
-    compare::Verdict,
+    compare::{Verdict, Warning},
     experiment::{Ended, News, conduct},
     replay::{Load, mean_rate},
     report::{FILES, Format, Report, Subject, Totals, render},
@@ -47,6 +48,8 @@ pub(super) struct Pipeline {
     pub(super) pins: Vec<Pin>,
     pub(super) out_dir: OutDir,
     pub(super) format: StdoutFormat,
+    pub(super) resources: observe::Resources,
+    pub(super) observe: ObserveSettings,
     pub(super) allowed: Vec<String>,
     /// What was measured already, where a comparison is resumed.
     pub(super) earlier: Option<Earlier>,
@@ -70,6 +73,9 @@ impl Pipeline {
         prepared.announce(&self.workload);
         // They end when they are dropped, on every way out of here.
         let mut builds = self.start(&prepared, &addresses).await?;
+        prepared.experiment.resources = self
+            .resources
+            .with_builds(builds.each_ref().map(Option::as_ref));
         let notes = self.ask(&mut prepared, &addresses).await?;
         for note in &notes {
             say(&format!("note: {}", crate::report::printable(note)));
@@ -141,7 +147,23 @@ impl Pipeline {
         if let [baseline, candidate] = all_found.as_slice() {
             notes.extend(ready::versions(baseline, candidate));
         }
+        let (found, said) = self.compare_bodies(&prepared.experiment.load).await?;
+        prepared.warnings = found;
+        notes.extend(said);
         Ok(notes)
+    }
+
+    /// Compares the answers of both sides, outside of the time that is measured.
+    async fn compare_bodies(&self, load: &Load) -> Result<(Vec<Warning>, Option<String>), Failure> {
+        let samples = self.observe.bodies.unwrap_or(bodies::SAMPLES);
+        let requests = bodies::sampled(&self.workload, samples, load.seed)?;
+        let check = bodies::Check {
+            targets: &self.targets,
+            requests,
+            seed: load.seed,
+            within_ns: load.layout.total_ns() / bodies::BUDGET_ONE_IN,
+        };
+        check.exec(self.asked(load, &[]).terms()).await
     }
 
     fn wanted(&self) -> Wanted<'_> {
@@ -216,6 +238,7 @@ impl Pipeline {
         };
         comparison.warnings.extend(trust::warning(&self.trust));
         comparison.warnings.extend(ended.warnings);
+        comparison.warnings.extend(prepared.warnings.clone());
         if ended.interrupt.is_some() && comparison.verdict == Verdict::Pass {
             // Fail closed: what was cut short was not shown.
             comparison.verdict = Verdict::Inconclusive;
@@ -317,6 +340,7 @@ impl Pipeline {
                 "inconclusive_as": self.gate.inconclusive_as,
             },
             "targets": { "allow": self.allowed, "insecure": self.trust.insecure },
+            "observe": self.observe,
             "tls": self.tls,
             "resolved": prepared.resolved,
             "header_names": {

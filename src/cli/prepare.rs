@@ -14,7 +14,9 @@ use super::{
 };
 use crate::{
     clock::wall_ns,
-    compare::{Design, Margins, Metric, Policy, Tables, is_judgeable, minimum_requests, prospects},
+    compare::{
+        Design, Margins, Metric, Policy, Tables, Warning, is_judgeable, minimum_requests, prospects,
+    },
     experiment::{Budget, Experiment, Judgement, Plan, plan},
     replay::{Arrangement, Arrivals, Forecast, Load, forecast, mean_rate},
     tls::Trust,
@@ -40,6 +42,8 @@ pub(super) struct Prepared {
     pub(super) plan: Plan,
     pub(super) arrivals: Arrivals,
     pub(super) experiment: Experiment,
+    /// What the answers before the load showed.
+    pub(super) warnings: Vec<Warning>,
 }
 
 type Forecasts = BTreeMap<String, Forecast>;
@@ -103,8 +107,10 @@ impl Wanted<'_> {
             experiment: Experiment {
                 load,
                 judgement: Some(judgement),
+                resources: [None, None],
             },
             resolved: [String::new(), String::new()],
+            warnings: Vec::new(),
         })
     }
 

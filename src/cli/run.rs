@@ -18,6 +18,7 @@ use super::{
     input::{self, Safety, Source, headers},
     labels,
     local::{self, Build, Ports},
+    observe::Resources,
     progress::Progress,
     ready::{self, Asked},
     say,
@@ -31,6 +32,7 @@ use crate::{
     replay::{Layout, Load, mean_rate},
     report::{RunReport, Totals},
     run::{RunHeader, Side},
+    staging::{Meter, Place},
     store::{RunLog, create_log},
     tls::Trust,
     units::{SECOND_NS, Span},
@@ -66,6 +68,10 @@ pub(super) struct RunArgs {
     /// Header for each request: 'Name: value', or @FILE with such lines; may be repeated
     #[arg(short = 'H', long, value_name = "HEADER")]
     header: Vec<String>,
+    /// Where CPU and memory of the target are read: pid:N (with all that descends from it),
+    /// cgroup:PATH, or none [default: the processes of --target-cmd]
+    #[arg(long, env = "PROOFLOAD_TARGET_RESOURCES", value_name = "PLACE")]
+    target_resources: Option<Place>,
     #[command(flatten)]
     safety: Safety,
     #[command(flatten)]
@@ -88,6 +94,7 @@ impl RunArgs {
                 "--format markdown is for `compare`"
             )));
         }
+        let resources = Resources::of_target(self.target_resources.as_ref())?;
         let workload = self.source.open()?;
         check_output(&self.output).map_err(Failure::usage)?;
         self.safety.check_methods(&workload)?;
@@ -119,7 +126,9 @@ impl RunArgs {
             say(&format!("note: {}", crate::report::printable(&note)));
         }
         load.targets = [None, Some(target.clone())];
-        let code = self.measure(load, &target, record).await;
+        record["observe"] = serde_json::json!({ "target-resources": self.target_resources });
+        let sources = resources.with_builds([None, build.as_ref()]);
+        let code = self.measure(load, sources, &target, record).await;
         let moved = ready::moved("target", &target, &self.safety.resolve);
         for note in moved
             .into_iter()
@@ -194,6 +203,7 @@ impl RunArgs {
     async fn measure(
         &self,
         load: Load,
+        resources: [Option<Meter>; 2],
         target: &Target,
         config: serde_json::Value,
     ) -> Result<u8, Failure> {
@@ -217,6 +227,7 @@ impl RunArgs {
         let experiment = Experiment {
             load,
             judgement: None,
+            resources,
         };
         let (lock, shared) = host::occupy();
         let ended = conduct(&experiment, log, |news| {

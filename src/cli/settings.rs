@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::observe::ObserveSettings;
 use crate::{
     compare::MarginRule,
     replay::Arrangement,
@@ -245,6 +246,8 @@ pub(super) struct FileSettings {
     pub gate: GateSettings,
     /// `[targets]`
     pub targets: TargetSettings,
+    /// `[observe]`
+    pub observe: ObserveSettings,
 }
 
 /// Why the file cannot be used.
@@ -316,6 +319,7 @@ fn check_keys(path: &Path, table: &toml::Table) -> Result<(), SettingsError> {
     let known = [
         ("load", keys::<LoadSettings>()),
         ("gate", keys::<GateSettings>()),
+        ("observe", keys::<ObserveSettings>()),
         ("targets", vec!["allow".to_owned()]),
     ];
     let tables: Vec<String> = known.iter().map(|(name, _)| (*name).to_owned()).collect();

@@ -226,6 +226,7 @@ mod tests {
             complete: true,
             endpoints: BTreeMap::from([("GET /".to_owned(), stats)]),
             health: Health::default(),
+            resources: None,
         }
     }
 

@@ -269,6 +269,7 @@ mod tests {
             endpoints: BTreeMap::from([("GET /".to_owned(), stats)]),
             connections: crate::run::ConnectionStats::default(),
             health: Health::default(),
+            resources: None,
         }
     }
 

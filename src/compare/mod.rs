@@ -7,6 +7,7 @@
 //! that `spending` pays for and the `family` shares, `judge` gives the verdict. `checkup` says whether a run of one side
 //! can be trusted.
 
+pub mod bodies;
 mod causes;
 mod change;
 mod checkup;
@@ -27,6 +28,7 @@ pub mod spending;
 mod track;
 mod validity;
 
+pub use bodies::{Answer, Bodies};
 pub use checkup::{Checkup, Diagnosis};
 pub use comparison::{Change, Comparison, Interval, Reason, RoundsUsed, Status, Verdict, Warning};
 pub use course::{LOOK_FIRST, Tables};

@@ -14,7 +14,9 @@ use crate::{
     compare::{Comparison, Design, Policy, RoundEvidence, Tables, Warning},
     replay::{EngineError, Gauge, Load, Running, start},
     run::{RunFooter, Side, Slot},
+    staging::{Lost, Meter, Sampler},
     store::{RunLog, StoreError},
+    units::seconds,
 };
 
 /// The reason in the footer of a run whose schedule was carried out to its end.
@@ -29,6 +31,8 @@ pub struct Experiment {
     pub load: Load,
     /// How rounds are judged; absent for a run of one side.
     pub judgement: Option<Judgement>,
+    /// Where the resources of the baseline and the candidate are read.
+    pub resources: [Option<Meter>; 2],
 }
 
 /// What was fixed about the judgement before the first request.
@@ -102,10 +106,8 @@ pub async fn conduct(
     let clock = Clock::start();
     let mut signals = Signals::new()?;
     let mut running = start(&experiment.load)?;
-    let mut keeper = Keeper {
-        log: Some(log),
-        failed: None,
-    };
+    let sampler = Sampler::start(&experiment.resources, running.clock)?;
+    let mut keeper = Keeper::new(log, sampler);
     let mut rounds = Rounds::new(experiment);
     let mut watch = Watch::new(experiment.load.layout.takes_turns());
     let mut oversize = Oversize::default();
@@ -115,8 +117,8 @@ pub async fn conduct(
     loop {
         tokio::select! {
             slot = running.next_slot() => {
-                let Some(slot) = slot else { break };
-                keeper.slot(&slot, &running);
+                let Some(mut slot) = slot else { break };
+                keeper.slot(&mut slot, &running);
                 oversize.add(&slot);
                 news(News::Slot(&slot));
                 if rounds.add(slot) && interrupt.is_none()
@@ -144,7 +146,7 @@ pub async fn conduct(
             }
         }
     }
-    let mut warnings = stray_warnings(&running.gauge);
+    let mut warnings = keeper.warnings(&running.gauge, &rounds);
     warnings.extend(oversize.warnings());
     running.finish()?;
     let dead = death.or(failing);
@@ -213,14 +215,26 @@ fn stray_warnings(gauge: &Gauge) -> Vec<Warning> {
     warning.into_iter().collect()
 }
 
-/// The run file, until it fails.
+/// The run file, until it fails, and what is added to a slot before it is written.
 struct Keeper {
     log: Option<RunLog>,
     failed: Option<StoreError>,
+    sampler: Option<Sampler>,
 }
 
 impl Keeper {
-    fn slot(&mut self, slot: &Slot, running: &Running) {
+    fn new(log: RunLog, sampler: Option<Sampler>) -> Self {
+        Self {
+            log: Some(log),
+            failed: None,
+            sampler,
+        }
+    }
+
+    fn slot(&mut self, slot: &mut Slot, running: &Running) {
+        if let Some(sampler) = &self.sampler {
+            sampler.fill(slot);
+        }
         if let Some(log) = &mut self.log
             && let Err(error) = log.slot(slot)
         {
@@ -229,6 +243,24 @@ impl Keeper {
             self.failed = Some(error);
             running.stop.gently();
         }
+    }
+
+    /// What is worth knowing and belongs to no slot: strays, and processes and cgroups that were
+    /// there before the load and not until its end.
+    fn warnings(&self, gauge: &Gauge, rounds: &Rounds) -> Vec<Warning> {
+        let lost = self.sampler.as_ref().map(Sampler::lost).unwrap_or_default();
+        let warning = |lost: Lost| Warning {
+            code: "resources".to_owned(),
+            text: format!(
+                "CPU and memory of the {} are unknown from {:.1} s after the start of the load \
+                 on: {}",
+                rounds.name(lost.side),
+                seconds(lost.at_ns),
+                lost.cause
+            ),
+        };
+        let lost = lost.into_iter().map(warning);
+        stray_warnings(gauge).into_iter().chain(lost).collect()
     }
 
     fn finish(&mut self, footer: &RunFooter) {

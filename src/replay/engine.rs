@@ -91,6 +91,8 @@ pub struct Running {
     pub stop: Arc<Stop>,
     /// What a progress display may read.
     pub gauge: Arc<Gauge>,
+    /// Its zero is the start of the run, as in `start_ns` of a slot.
+    pub clock: Clock,
 }
 
 /// Starts a run; returns as soon as its threads are started.
@@ -167,6 +169,7 @@ pub fn start(load: &Load) -> Result<Running, EngineError> {
         start_ns,
         stop,
         gauge,
+        clock: clock.with_zero_at(start_ns),
     })
 }
 
@@ -254,6 +257,7 @@ impl Running {
                 .collect(),
             connections: part.connections,
             health: part.health,
+            resources: None,
         }
     }
 

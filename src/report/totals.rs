@@ -294,6 +294,7 @@ mod tests {
             endpoints: BTreeMap::from([("GET /a".to_owned(), stats)]),
             connections: crate::run::ConnectionStats::default(),
             health,
+            resources: None,
         }
     }
 

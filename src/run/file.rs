@@ -270,6 +270,10 @@ mod tests {
             endpoints: BTreeMap::from([("GET /".to_owned(), stats)]),
             connections: crate::run::ConnectionStats::default(),
             health,
+            resources: Some(crate::run::Resources {
+                cpu_ns: Some(7_000_000),
+                peak_bytes: None,
+            }),
         }
     }
 

@@ -354,6 +354,7 @@ mod tests {
                 complete: true,
                 endpoints: BTreeMap::new(),
                 health,
+                resources: None,
             };
             let is_shown = Flaw::SendLag.is_shown(&Signs::of([&slot]), None, &ALONE);
             assert_eq!(is_shown, is_flaw, "{late} of {sends}");

@@ -4,6 +4,7 @@
 mod file;
 mod health;
 mod outcome;
+mod resources;
 mod slot;
 mod stats;
 
@@ -13,5 +14,6 @@ pub use file::{
 };
 pub use health::{Flaw, Health, Signs, Yardstick, is_spoilt};
 pub use outcome::{BODY_BYTES_MAX, Class, Group, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
+pub use resources::Resources;
 pub use slot::{Side, Slot};
 pub use stats::{ConnectionStats, EndpointStats};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionStats, EndpointStats, Health};
+use super::{ConnectionStats, EndpointStats, Health, Resources};
 
 /// Which of the two deployments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,6 +64,9 @@ pub struct Slot {
     pub connections: ConnectionStats,
     /// How the generator did.
     pub health: Health,
+    /// What the side used of its own machine in the measured time; absent where unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
 }
 
 impl Slot {

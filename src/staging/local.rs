@@ -112,6 +112,11 @@ impl Local {
         self.state().pid
     }
 
+    /// The parent of all processes of the command, which it stays for as long as one is left.
+    pub fn guard_pid(&self) -> u32 {
+        self.guard.id()
+    }
+
     /// How the command ended, if it has.
     pub fn ended(&self) -> Option<String> {
         let state = self.state();

@@ -194,7 +194,8 @@ pub(super) async fn connect(address: &Address) -> std::io::Result<()> {
     }
 }
 
-fn client(
+/// A client that speaks to one target at one address, in no other way than the load does.
+pub(super) fn client(
     target: &Target,
     address: &Address,
     terms: Terms<'_>,
@@ -243,23 +244,7 @@ async fn ask(
     target: &Target,
     request: &Request,
 ) -> Result<(u16, Seen), String> {
-    let method = reqwest::Method::from_bytes(request.method.as_str().as_bytes())
-        .map_err(|error| error.to_string())?;
-    let url = target.http_url(&request.path);
-    let mut builder = client.request(method, url).body(request.body.clone());
-    let own = |name: &str| {
-        target
-            .headers
-            .iter()
-            .any(|(it, _)| it.eq_ignore_ascii_case(name))
-    };
-    for (name, value) in request.headers.iter().filter(|(name, _)| !own(name)) {
-        builder = builder.header(name, value);
-    }
-    for (name, value) in &target.headers {
-        builder = builder.header(name, value);
-    }
-    let mut response = builder.send().await.map_err(|error| chain(&error))?;
+    let mut response = send(client, target, request, &[]).await?;
     let seen = Seen::of(&response);
     let mut read = 0;
     while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error))? {
@@ -269,6 +254,33 @@ async fn ask(
         }
     }
     Ok((response.status().as_u16(), seen))
+}
+
+/// Sends a request as the load does, without the recorded headers that are named; returns when
+/// the head of the answer is there.
+///
+/// # Errors
+/// Why there was no answer, in words.
+pub(super) async fn send(
+    client: &reqwest::Client,
+    target: &Target,
+    request: &Request,
+    without: &[&str],
+) -> Result<reqwest::Response, String> {
+    let method = reqwest::Method::from_bytes(request.method.as_str().as_bytes())
+        .map_err(|error| error.to_string())?;
+    let url = target.http_url(&request.path);
+    let mut builder = client.request(method, url).body(request.body.clone());
+    let own = target.headers.iter().map(|(name, _)| name.as_str());
+    let replaced: Vec<&str> = own.chain(without.iter().copied()).collect();
+    let stays = |name: &str| !replaced.iter().any(|it| it.eq_ignore_ascii_case(name));
+    for (name, value) in request.headers.iter().filter(|(name, _)| stays(name)) {
+        builder = builder.header(name, value);
+    }
+    for (name, value) in &target.headers {
+        builder = builder.header(name, value);
+    }
+    builder.send().await.map_err(|error| chain(&error))
 }
 
 /// What an answer says of its connection.
@@ -302,7 +314,7 @@ impl Seen {
 }
 
 /// The innermost cause says what happened; the URL is left out because it may hold a secret.
-fn chain(error: &reqwest::Error) -> String {
+pub(super) fn chain(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -24,6 +24,7 @@ mod kernel;
 mod local;
 mod mutated;
 mod nginx_h2;
+mod observed;
 mod refusals;
 mod runs;
 mod secrets;

@@ -147,6 +147,7 @@ impl<'a> World<'a> {
             start_ns: window.start_ns,
             length_ns: window.length_ns,
             complete: true,
+            resources: None,
             endpoints,
             connections: ConnectionStats::default(),
             health: self.health(spec.round),
