@@ -5,7 +5,7 @@
 //!
 //! `--slow search=1.2` makes 20 % more of both waiting and computing; `--tail search=0.01x5` makes
 //! one request in a hundred take five times as long; `--errors item=0.005` answers so many with 500.
-//! Listens on loopback only, and ends when its standard input is closed.
+//! Listens on loopback only, until it is ended.
 
 #![expect(
     clippy::print_stderr,
@@ -14,7 +14,7 @@
 )]
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     sync::{
         Arc,
@@ -52,14 +52,10 @@ fn main() {
     let (port, service) = configured();
     let service = Arc::new(service);
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let service = Arc::clone(&service);
-            thread::spawn(move || converse(&stream, &service));
-        }
-    });
-    // Whoever started it is gone when the pipe is.
-    let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
+    for stream in listener.incoming().flatten() {
+        let service = Arc::clone(&service);
+        thread::spawn(move || converse(&stream, &service));
+    }
 }
 
 fn configured() -> (u16, Service) {
