@@ -15,14 +15,16 @@ use crate::{
     clock::Clock,
     compare::{Answer, Bodies, Warning},
     staging::{Asker, Terms},
-    units::Span,
+    units::{SECOND_NS, Span},
     workload::{Request, Target, Workload},
 };
 
 /// Requests of each endpoint, unless told otherwise.
 pub(super) const SAMPLES: u32 = 3;
-/// The comparison may take one part in so many of the time of the load.
-pub(super) const BUDGET_ONE_IN: u64 = 20;
+/// The comparison may take one part in so many of the time of the load, and no less than the
+/// second below: a plan leaves five for what comes before the load.
+const BUDGET_ONE_IN: u64 = 20;
+const BUDGET_MIN_NS: u64 = SECOND_NS;
 /// Samples are drawn from so many requests of the workload at the most.
 const READ_MAX: usize = 20_000;
 
@@ -75,6 +77,11 @@ pub(super) fn sampled(
     };
     let drawn = drawn.into_iter();
     Ok(drawn.map(|(name, own)| (name, repeated(own))).collect())
+}
+
+/// How long it may take, in nanoseconds, before a load of this length.
+pub(super) fn budget_ns(load_ns: u64) -> u64 {
+    (load_ns / BUDGET_ONE_IN).max(BUDGET_MIN_NS)
 }
 
 fn lot(of: &impl Hash) -> u64 {

@@ -161,7 +161,7 @@ impl Pipeline {
             targets: &self.targets,
             requests,
             seed: load.seed,
-            within_ns: load.layout.total_ns() / bodies::BUDGET_ONE_IN,
+            within_ns: bodies::budget_ns(load.layout.total_ns()),
         };
         check.exec(self.asked(load, &[]).terms()).await
     }

@@ -18,6 +18,7 @@ mod subject;
 mod table;
 mod text;
 mod totals;
+mod used;
 pub mod words;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use plan::{Outlook, outlook_json, outlook_text};
 pub use run::{RUN_SCHEMA, RunReport};
 pub use subject::{Place, Subject, Workload};
 pub use totals::{Counts, EndpointTotals, Figures, Quantiles, SideConnections, SideHealth, Totals};
+pub use used::SideResources;
 
 use crate::compare::Comparison;
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::table::{Align, Table, wrap};
 use super::totals::{Counts, EndpointTotals, Figures, Quantiles, SideConnections, SideHealth};
-use super::{Place, Style, Workload, json, words};
+use super::{Place, SideResources, Style, Workload, json, words};
 use crate::compare::Warning;
 use crate::text::printable;
 use crate::units::{count, seconds};
@@ -66,6 +66,8 @@ struct Document<'a> {
     send_lag_ns: Quantiles,
     generator: Option<&'a SideHealth>,
     connections: Option<&'a SideConnections>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resources: Option<&'a SideResources>,
     warnings: &'a [Warning],
 }
 
@@ -128,6 +130,7 @@ impl RunReport {
             send_lag_ns: generator.map(|side| side.send_lag_ns).unwrap_or_default(),
             generator,
             connections: self.totals.connections.first(),
+            resources: self.totals.resources.first(),
             warnings: &self.warnings,
         })
     }
@@ -223,6 +226,9 @@ impl RunReport {
         }
         for side in &self.totals.connections {
             text.push_str(&wrap(&opened(side), "Connections: ", "  "));
+        }
+        for side in &self.totals.resources {
+            text.push_str(&wrap(&side.sentence(), "The target used: ", "  "));
         }
         let classes = self.classes();
         let failed = classes

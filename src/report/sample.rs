@@ -28,6 +28,7 @@ pub(super) fn report() -> Report {
             ],
             generator: vec![health(Side::Baseline), health(Side::Candidate)],
             connections: vec![opened(Side::Baseline), opened(Side::Candidate)],
+            resources: Vec::new(),
         },
     }
 }
@@ -54,6 +55,7 @@ pub(super) fn run() -> RunReport {
             ],
             generator: vec![health(Side::Candidate)],
             connections: vec![opened(Side::Candidate)],
+            resources: Vec::new(),
         },
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::used::{SideResources, Used};
 use crate::histogram::Histogram;
 use crate::run::{ConnectionStats, EndpointStats, Group, Health, Side, Slot};
 
@@ -14,6 +15,7 @@ pub struct Totals {
     sides: BTreeMap<Side, (u32, u64, Health)>,
     connections: BTreeMap<Side, ConnectionStats>,
     retried: BTreeMap<Side, u64>,
+    used: BTreeMap<Side, Used>,
 }
 
 impl Totals {
@@ -31,6 +33,7 @@ impl Totals {
         connections.merge(&slot.connections);
         let retried = slot.endpoints.values().map(|stats| stats.retried);
         *self.retried.entry(slot.side).or_default() += retried.sum::<u64>();
+        self.used.entry(slot.side).or_default().add(slot);
     }
 
     /// What was added so far, by endpoint and side in a fixed order.
@@ -57,6 +60,11 @@ impl Totals {
                     retried: self.retried.get(side).copied().unwrap_or(0),
                 })
                 .collect(),
+            resources: self
+                .used
+                .iter()
+                .filter_map(|(side, used)| used.of(*side))
+                .collect(),
         }
     }
 }
@@ -71,6 +79,9 @@ pub struct Figures {
     /// How connections to each side were opened.
     #[serde(default)]
     pub connections: Vec<SideConnections>,
+    /// What each side used of its own machine; those that nobody could read are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<SideResources>,
 }
 
 /// How connections to one side were opened, over all slots.

@@ -235,8 +235,13 @@ fn what_the_answers_hold_is_compared_and_noise_is_not() {
         };
         ("content-type: application/json\r\n", body)
     });
+    // A machine on which a second was not enough for 24 answers gets another chance.
+    let requests = "--request /order --request /order --request /hello";
     let line = format!("compare --baseline {old} --candidate {new} --out-dir out {SHORT}");
-    let done = Proofload::new(&format!("{line} --request /order --request /hello")).run();
+    let call = || Proofload::new(&format!("{line} {requests}")).run();
+    let too_slow = |done: &Done| done.stderr.contains(" not asked, because ");
+    let mut calls = (0..5).map(|_| call());
+    let done = calls.find(|done| !too_slow(done)).unwrap();
     let report = std::fs::read_to_string(done.path("out/report.json")).unwrap();
     let report: Value = serde_json::from_str(&report).unwrap();
     let warnings = report["warnings"].as_array().unwrap();

@@ -48,15 +48,14 @@ fn credentials_reach_their_side_and_no_output() {
         assert!(server.requests() > 100);
         let both = "Authorization: Bearer s3cr3t-both\r\n";
         let file = "Cookie: session=s3cr3t-file\r\n";
-        // The preflight writes names in lower case; the load writes them as given.
-        assert_eq!(with_header(server, both), server.requests() - 1);
-        assert_eq!(with_header(server, file), server.requests() - 1);
+        // What is asked before the load writes names in lower case; the load writes them as given.
+        let load = with_header(server, "x-proofload-run: ");
+        assert_eq!(with_header(server, both), load);
+        assert_eq!(with_header(server, file), load);
         assert_eq!(with_header(server, own), server.requests());
         assert_eq!(with_header(server, other), 0);
-        assert_eq!(
-            with_header(server, "x-proofload-run: "),
-            server.requests() - 1
-        );
+        // One preflight, and three samples whose answers are compared, twice each.
+        assert!((1..=7).contains(&(server.requests() - load)));
     }
 }
 
