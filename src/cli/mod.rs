@@ -11,16 +11,21 @@ mod import;
 mod input;
 mod inspect;
 mod labels;
+mod live;
 mod local;
 mod observe;
 mod pipeline;
 mod plan;
 mod prepare;
 mod progress;
+mod publish;
 mod ready;
 mod resume;
 mod run;
 mod settings;
+mod sides;
+mod stored;
+
 mod trust;
 
 use std::{
