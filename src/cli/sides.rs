@@ -135,6 +135,13 @@ impl Stored {
         )
     }
 
+    /// Who died and when, if that ended the load of this side.
+    pub(super) fn death(&self) -> Option<&str> {
+        let said = self.run.footer.as_ref()?.died()?;
+        let own = ["the target".to_owned(), format!("the {}", self.side.name())];
+        Some(said).filter(|said| own.iter().any(|own| said.starts_with(own)))
+    }
+
     /// What was loaded.
     pub(super) fn url(&self) -> &str {
         let target = self.run.header.targets.get(&self.side);

@@ -66,8 +66,9 @@ pub(super) fn load_like(stored: &Stored, given: &LoadSettings) -> Result<LoadSet
     let mut load = given.over(&stored.load()?);
     let rounds = stored.rounds();
     let round_ns = rounds.first().map_or(SECOND_NS, |round| round.length_ns);
-    let all_ns = round_ns.saturating_mul(rounds.len() as u64);
-    load.slot = Some(given.slot.unwrap_or(Span::from_ns(round_ns / 2)));
+    let slot_ns = round_ns / 2;
+    let all_ns = slot_ns.saturating_mul(2 * rounds.len() as u64);
+    load.slot = Some(given.slot.unwrap_or(Span::from_ns(slot_ns)));
     load.duration = Some(given.duration.unwrap_or(Span::from_ns(all_ns)));
     load.arrangement = None;
     Ok(load)
@@ -80,11 +81,7 @@ pub(super) fn load_like(stored: &Stored, given: &LoadSettings) -> Result<LoadSet
 pub(super) fn check_stored(stored: &Stored, gate: &GateSettings) -> Result<(), Failure> {
     let policy = policy(gate, timeout_ns(stored)?)?;
     let rounds = stored.rounds();
-    let has_died = stored
-        .run
-        .footer
-        .as_ref()
-        .is_some_and(|it| it.died().is_some());
+    let has_died = stored.death().is_some();
     if rounds.len() < ROUNDS_MIN as usize && !has_died {
         return Err(Failure::usage(anyhow!(
             "{} has {} complete rounds, and {ROUNDS_MIN} are needed (two slots of a run make a \
@@ -186,10 +183,7 @@ impl Apart {
             .chain(earlier)
             .map(|run| beside(&run, &rounds, policy))
             .collect();
-        let deaths = self.sides.each_ref().map(|side| {
-            let footer = side.run.footer.as_ref();
-            footer.and_then(RunFooter::died)
-        });
+        let deaths = self.sides.each_ref().map(Stored::death);
         let shared = runs.first().map_or(0, Vec::len);
         let interrupted = self.measured.as_ref().and_then(|it| it.interrupt);
         let may_be_few = deaths.iter().any(Option::is_some) || interrupted.is_some();
@@ -282,11 +276,14 @@ impl Apart {
 
     /// Both sides in one run file, each slot with its side.
     fn write_run(&self, header: &RunHeader) -> Result<(), StoreError> {
-        let footer = RunFooter {
+        // What one side lacks, the whole lacks.
+        let mut ends = self.sides.iter().filter_map(|it| it.run.footer.as_ref());
+        let partial = ends.find(|footer| footer.state != "complete");
+        let footer = partial.cloned().unwrap_or_else(|| RunFooter {
             state: "complete".to_owned(),
             reason: "the sides were not measured together".to_owned(),
             elapsed_ns: self.elapsed_ns(),
-        };
+        });
         let path = self.out_dir.file("run.jsonl");
         write_with(&path, Readers::Owner, |file| {
             use std::io::Write;

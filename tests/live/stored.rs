@@ -109,6 +109,20 @@ fn one_stored_run_judges_errors_only_and_says_so_everywhere() {
     std::fs::copy(done.path("out/run.jsonl"), done.path("kept.jsonl")).unwrap();
     let done = again(line, Some(done), 10);
     assert_labelled(&done);
+    let mut done = Some(done);
+    for (line, code, said) in [
+        ("baseline list", 0, "main  1 run(s), the newest: 20"),
+        ("baseline show main", 0, "18 slots"),
+        ("baseline show ../x", 2, "is no name for a baseline"),
+        ("baseline remove main", 0, "1 run(s) removed"),
+        ("baseline show main", 2, "there is no baseline `main`"),
+    ] {
+        let call = Proofload::new(line).within(done.take().unwrap());
+        let after = call.run().expect(code);
+        let all = format!("{}{}", after.stdout, after.stderr);
+        assert!(all.contains(said), "{line}: {all}");
+        done = Some(after);
+    }
 }
 
 #[test]
