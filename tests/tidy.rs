@@ -66,8 +66,8 @@ rustix              <- clock.rs replay/stream.rs store/host_lock.rs staging/guar
 rustls              <- tls.rs replay/stream.rs replay/connection.rs
 rustls_native_certs <- tls.rs
 serde               <- anywhere
-serde_json          <- workload/ run/ report/ cli/ compare/bodies/answer.rs
-sha2                <- workload/ report/html.rs
+serde_json          <- workload/ run/ report/ store/baselines.rs cli/ compare/bodies/answer.rs
+sha2                <- workload/ report/html.rs store/baselines.rs
 slab                <- replay/pool.rs
 statrs              <- compare/distribution.rs
 strsim              <- cli/settings.rs

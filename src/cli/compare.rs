@@ -9,13 +9,16 @@ use super::{
     StdoutFormat,
     exit::Failure,
     input::{Safety, Source, headers},
+    live::Live,
     local::{Origin, Ports, origin},
     observe::{ObserveSettings, Resources},
     pipeline::Pipeline,
     resume::Earlier,
-    settings::{GateSettings, LoadSettings, layered},
+    settings::{FileSettings, GateSettings, LoadSettings, layered},
+    sides::{Given, Stored, check_workload},
+    stored::{Apart, check_stored, load_like},
 };
-use crate::{store::OutDir, units::Span};
+use crate::{run::Side, store::OutDir, units::Span};
 
 /// Flags of `proofload compare`.
 #[derive(Debug, Args)]
@@ -34,11 +37,13 @@ pub(super) struct CompareArgs {
 /// What is compared, and how: the same for `compare` and `plan`.
 #[derive(Debug, Args)]
 pub(super) struct ComparisonArgs {
-    /// What is in service today; with --baseline-cmd it may hold {port}
-    #[arg(long, value_name = "URL")]
+    /// What is in service today: a URL, a run file or the name of a baseline; with --baseline-cmd
+    /// it may hold {port}
+    #[arg(long, value_name = "URL|NAME|RUN")]
     baseline: Option<String>,
-    /// What wants to go into service; with --candidate-cmd it may hold {port}
-    #[arg(long, value_name = "URL")]
+    /// What wants to go into service, likewise; of a run file that holds two sides,
+    /// `FILE:candidate` is one
+    #[arg(long, value_name = "URL|NAME|RUN")]
     candidate: Option<String>,
     /// Starts the baseline here: a shell command, such as './old --port {port}'; it is ended
     /// with proofload. The report shows it, so it should hold no secret
@@ -79,6 +84,13 @@ impl CompareArgs {
     pub(super) async fn exec(self) -> Result<u8, Failure> {
         let args = &self.comparison;
         let file = args.safety.file()?;
+        let given = [
+            Given::of("--baseline", args.baseline.as_deref())?,
+            Given::of("--candidate", args.candidate.as_deref())?,
+        ];
+        if given.iter().any(|it| *it != Given::Live) {
+            return self.beside_stored(&given, &file).await;
+        }
         let own = [&args.baseline_header, &args.candidate_header];
         let own = own.map(|own| headers(&[args.header.as_slice(), own.as_slice()].concat()));
         let [baseline_headers, candidate_headers] = own;
@@ -130,19 +142,107 @@ impl CompareArgs {
         };
         pipeline.exec().await
     }
+
+    /// The same with at least one side that was measured before.
+    async fn beside_stored(&self, given: &[Given; 2], file: &FileSettings) -> Result<u8, Failure> {
+        let commands = [
+            &self.comparison.baseline_cmd,
+            &self.comparison.candidate_cmd,
+        ];
+        for (given, command) in given.iter().zip(commands) {
+            if *given != Given::Live && command.is_some() {
+                return Err(Failure::usage(anyhow!(
+                    "a stored side is not started: leave out its command"
+                )));
+            }
+            given.check_outside(&self.out_dir)?;
+        }
+        if self.resume {
+            return Err(Failure::usage(anyhow!(
+                "--resume is for two live deployments: a stored side cannot be measured on"
+            )));
+        }
+        let gate = layered(&self.comparison.gate, &file.gate);
+        let stored = [given[0].read("--baseline")?, given[1].read("--candidate")?];
+        for side in stored.iter().flatten() {
+            check_stored(side, &gate)?;
+        }
+        let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
+        let (sides, measured) = match stored {
+            [Some(baseline), Some(candidate)] => {
+                if self.comparison.source.is_given() {
+                    check_workload(&self.comparison.source.open()?, &candidate)?;
+                }
+                ([baseline, candidate], None)
+            }
+            [Some(baseline), None] => {
+                let live = self.live(Side::Candidate, &baseline, (file, &out_dir))?;
+                let (candidate, measured) = live.measure(&baseline).await?;
+                ([baseline, candidate], Some(measured))
+            }
+            [None, Some(candidate)] => {
+                let live = self.live(Side::Baseline, &candidate, (file, &out_dir))?;
+                let (baseline, measured) = live.measure(&candidate).await?;
+                ([baseline, candidate], Some(measured))
+            }
+            [None, None] => return Err(Failure::bug(anyhow!("no side is stored"))),
+        };
+        let apart = Apart {
+            sides,
+            gate,
+            out_dir,
+            format: self.comparison.format,
+            measured,
+        };
+        apart.exec()
+    }
+
+    /// The live side, checked as far as it can be before anyone is asked.
+    fn live<'a>(
+        &'a self,
+        side: Side,
+        like: &Stored,
+        (file, out_dir): (&FileSettings, &'a OutDir),
+    ) -> Result<Live<'a>, Failure> {
+        let (flag, url, command, own) = match side {
+            Side::Baseline => (
+                "--baseline",
+                &self.comparison.baseline,
+                &self.comparison.baseline_cmd,
+                &self.comparison.baseline_header,
+            ),
+            Side::Candidate => (
+                "--candidate",
+                &self.comparison.candidate,
+                &self.comparison.candidate_cmd,
+                &self.comparison.candidate_header,
+            ),
+        };
+        let headers = headers(&[self.comparison.header.as_slice(), own.as_slice()].concat())?;
+        let workload = self.comparison.source.open()?;
+        check_workload(&workload, like)?;
+        self.comparison.safety.check_methods(&workload)?;
+        let given = (url.as_deref(), command.as_deref());
+        let origin = origin(flag, given, &mut Ports::default())?;
+        let settings = load_like(like, &self.comparison.load.over(&file.load))?;
+        let mut target = self.comparison.safety.target(&origin.url, headers, file)?;
+        target.protocol = settings.protocol.unwrap_or_default();
+        Ok(Live {
+            side,
+            origin,
+            target,
+            workload,
+            settings,
+            safety: &self.comparison.safety,
+            start_within: self.comparison.start_timeout,
+            out_dir,
+        })
+    }
 }
 
 impl ComparisonArgs {
     /// Where the two sides are.
     fn origins(&self) -> Result<[Origin; 2], Failure> {
-        for given in [&self.baseline, &self.candidate].into_iter().flatten() {
-            if !given.contains("://") {
-                return Err(Failure::usage(anyhow!(
-                    "`{given}` is not a URL; this version compares live deployments, so write \
-                     http://HOST:PORT"
-                )));
-            }
-        }
         let mut ports = Ports::default();
         let baseline = (self.baseline.as_deref(), self.baseline_cmd.as_deref());
         let candidate = (self.candidate.as_deref(), self.candidate_cmd.as_deref());

@@ -32,7 +32,7 @@ const RATE_MAX: f64 = 1e6;
 
 /// What is sent.
 #[derive(Debug, Clone, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub(super) struct Source {
     /// The workload: a .jsonl or .jsonl.zst file
     #[arg(short, long, value_name = "FILE")]
@@ -131,6 +131,11 @@ pub(super) fn addresses(targets: &[Target], pins: &[Pin]) -> Result<Vec<Vec<Addr
 }
 
 impl Source {
+    /// Whether anything was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.workload.is_some() || !self.request.is_empty()
+    }
+
     /// Opens and checks the workload.
     ///
     /// # Errors
@@ -138,6 +143,11 @@ impl Source {
     pub(super) fn open(&self) -> Result<Workload, Failure> {
         if let Some(path) = &self.workload {
             return Workload::open(path).map_err(Failure::usage);
+        }
+        if self.request.is_empty() {
+            return Err(Failure::usage(anyhow!(
+                "nothing says what to send; add -w FILE, or --request 'GET /path'"
+            )));
         }
         let requests = self.request.iter().map(|text| parse_request(text));
         let requests = requests

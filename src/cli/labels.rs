@@ -25,6 +25,7 @@ pub(super) fn workload_record(workload: &Workload) -> WorkloadRecord {
         source: workload.name().to_owned(),
         digest: summary.digest.clone(),
         requests: summary.requests,
+        duration_ns: summary.duration_ns,
         recorded_at: summary.origin.recorded_at.clone(),
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: parse, check, run, print, choose the exit code. One file per command;
 //! nobody imports this module.
 
+mod baseline;
 mod bodies;
 mod compare;
 mod demo;
@@ -11,16 +12,21 @@ mod import;
 mod input;
 mod inspect;
 mod labels;
+mod live;
 mod local;
 mod observe;
 mod pipeline;
 mod plan;
 mod prepare;
 mod progress;
+mod publish;
 mod ready;
 mod resume;
 mod run;
 mod settings;
+mod sides;
+mod stored;
+
 mod trust;
 
 use std::{
@@ -59,6 +65,9 @@ enum Command {
     /// Makes a workload from a recording
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// Stored runs of what is in service
+    #[command(subcommand)]
+    Baseline(baseline::BaselineCommand),
     /// Shows what a workload holds
     Inspect(inspect::InspectArgs),
     /// Ends a local build when proofload is gone
@@ -120,6 +129,7 @@ fn execute(command: Command) -> Result<u8, Failure> {
         Command::Plan(args) => args.exec(),
         Command::Run(args) => runtime.block_on(args.exec()),
         Command::Import(command) => command.exec(),
+        Command::Baseline(command) => command.exec(),
         Command::Inspect(args) => args.exec(),
         Command::Guard(args) => args.exec(),
     }

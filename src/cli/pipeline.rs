@@ -14,17 +14,18 @@ use super::{
     observe::{self, ObserveSettings},
     prepare::{Prepared, Wanted},
     progress::Progress,
+    publish::{End, publish},
     ready::{self, Asked},
     resume::Earlier,
     say,
     settings::{GateSettings, LoadSettings},
-    style, trust,
+    trust,
 };
 use crate::{
     compare::{Verdict, Warning},
     experiment::{Ended, News, conduct},
     replay::{Load, mean_rate},
-    report::{FILES, Format, Report, Subject, Totals, render},
+    report::{Report, Subject, Totals},
     run::{RunHeader, Side},
     staging::{Local, Pin, Preflight},
     store::{OutDir, RunLog, create_log},
@@ -266,37 +267,22 @@ impl Pipeline {
             exit_code: exit::of_run(ended.interrupt, ended.storage.is_none(), verdict),
             notes,
         };
-        let mut report = Report {
+        let is_open = comparison.verdict == Verdict::Inconclusive;
+        let report = Report {
             subject,
             comparison,
             totals: totals.figures(),
         };
-        let mut storage = ended.storage;
-        for (name, format) in FILES {
-            let text = render(&report, format, crate::report::Style::default());
-            if let Err(error) = self.out_dir.write(name, text.as_bytes()) {
-                storage.get_or_insert(error);
-            }
-        }
-        let code = exit::of_run(ended.interrupt, storage.is_none(), verdict);
-        report.subject.exit_code = code;
-        let format = match self.format {
-            StdoutFormat::Text => Format::Text,
-            StdoutFormat::Json => Format::Json,
-            StdoutFormat::Markdown => Format::Markdown,
+        let end = End {
+            interrupt: ended.interrupt,
+            storage: ended.storage,
+            verdict,
         };
-        let shown = super::print(&render(&report, format, style()));
-        match storage {
-            Some(error) => say(&format!("proofload: {error}")),
-            None => say(&format!(
-                "report: {}",
-                self.out_dir.file("report.html").display()
-            )),
-        }
-        if report.comparison.verdict == Verdict::Inconclusive {
+        let code = publish(report, &self.out_dir, self.format, end);
+        if is_open {
             say("to go on where it ended, give the same command with --resume");
         }
-        Ok(exit::of_run(ended.interrupt, shown, code))
+        Ok(code)
     }
 
     fn header(&self, prepared: &Prepared, started_at: &str) -> RunHeader {
@@ -352,7 +338,7 @@ impl Pipeline {
 }
 
 /// Refuses a recording whose expected statuses the baseline no longer gives.
-fn check_recording(found: &Preflight) -> Result<(), Failure> {
+pub(super) fn check_recording(found: &Preflight) -> Result<(), Failure> {
     let unexpected = found.unexpected();
     match unexpected.iter().next() {
         Some((name, status)) if unexpected.len() * 5 > found.probes.len() => {

@@ -69,18 +69,7 @@ impl Wanted<'_> {
         design.fewest = of(|it| it.fewest);
         design.sessions.clone_from(&plan.sessions);
         check_judgeable(&design, self.workload, arrivals, &plan)?;
-        let alpha = self.gate.alpha.unwrap_or(0.05);
-        if !(1e-4..=0.2).contains(&alpha) {
-            return Err(Failure::usage(anyhow!(
-                "--alpha {alpha} must lie between 0.0001 and 0.2"
-            )));
-        }
-        let policy = Policy {
-            tolerance: Margins::tolerance().with(&self.gate.tolerance),
-            minimum_effect: Margins::minimum_effect().with(&self.gate.min_effect),
-            alpha,
-            timeout_ns: limits.total_ns,
-        };
+        let policy = policy(self.gate, limits.total_ns)?;
         policy
             .check(&design, &self.gate.min_effect)
             .map_err(Failure::usage)?;
@@ -225,6 +214,25 @@ impl Prepared {
         }
         lines
     }
+}
+
+/// What is tolerated, from the settings; a failure counts as the time-out, in nanoseconds.
+///
+/// # Errors
+/// When alpha is out of range (usage).
+pub(super) fn policy(gate: &GateSettings, timeout_ns: u64) -> Result<Policy, Failure> {
+    let alpha = gate.alpha.unwrap_or(0.05);
+    if !(1e-4..=0.2).contains(&alpha) {
+        return Err(Failure::usage(anyhow!(
+            "--alpha {alpha} must lie between 0.0001 and 0.2"
+        )));
+    }
+    Ok(Policy {
+        tolerance: Margins::tolerance().with(&gate.tolerance),
+        minimum_effect: Margins::minimum_effect().with(&gate.min_effect),
+        alpha,
+        timeout_ns,
+    })
 }
 
 /// Refuses a plan in which no latency could be judged, naming what would do.

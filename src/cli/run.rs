@@ -33,9 +33,9 @@ use crate::{
     report::{RunReport, Totals},
     run::{RunHeader, Side},
     staging::{Meter, Place},
-    store::{RunLog, create_log},
+    store::{BASELINES, BaselineName, Baselines, RunLog, create_log},
     tls::Trust,
-    units::{SECOND_NS, Span},
+    units::{SECOND_NS, Span, seconds},
     workload::{Target, Workload},
 };
 
@@ -43,6 +43,9 @@ use crate::{
 const SLOT_MAX_NS: u64 = 10 * SECOND_NS;
 /// Slots of a run of the default length; two make a round when it stands in for a side.
 const SLOTS: u64 = 24;
+/// Fewer rounds, or shorter ones, carry no verdict.
+pub(super) const ROUNDS_MIN: u32 = 8;
+const ROUND_MIN_NS: u64 = SECOND_NS / 2;
 
 /// Flags of `proofload run`.
 #[derive(Debug, Args)]
@@ -60,8 +63,16 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     source: Source,
     /// The run file
-    #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        required_unless_present = "save_baseline"
+    )]
+    output: Option<PathBuf>,
+    /// Keeps the run as the newest of this name in baselines/, for `compare --baseline NAME`
+    #[arg(long, value_name = "NAME")]
+    save_baseline: Option<String>,
     /// What stdout shows
     #[arg(long, value_enum, default_value = "text")]
     format: StdoutFormat,
@@ -96,7 +107,9 @@ impl RunArgs {
         }
         let resources = Resources::of_target(self.target_resources.as_ref())?;
         let workload = self.source.open()?;
-        check_output(&self.output).map_err(Failure::usage)?;
+        let baseline = self.baseline()?;
+        let output = self.output(baseline.as_ref())?;
+        check_output(&output).map_err(Failure::usage)?;
         self.safety.check_methods(&workload)?;
         let given = (self.target.as_deref(), self.target_cmd.as_deref());
         let origin = local::origin("--target", given, &mut Ports::default())?;
@@ -117,7 +130,7 @@ impl RunArgs {
         let build = match &origin.command {
             None => None,
             Some(command) => {
-                let build = self.build(command)?;
+                let build = self.build(command, &output)?;
                 Some(local::start(build, &target, &addresses, &asked).await?)
             }
         };
@@ -128,7 +141,13 @@ impl RunArgs {
         load.targets = [None, Some(target.clone())];
         record["observe"] = serde_json::json!({ "target-resources": self.target_resources });
         let sources = resources.with_builds([None, build.as_ref()]);
-        let code = self.measure(load, sources, &target, record).await;
+        let code = self
+            .measure(load, (sources, &output), &target, record)
+            .await;
+        let code = code.map(|code| match &baseline {
+            None => code,
+            Some(name) => self.keep(name, &output, code),
+        });
         let moved = ready::moved("target", &target, &self.safety.resolve);
         for note in moved
             .into_iter()
@@ -139,9 +158,68 @@ impl RunArgs {
         code
     }
 
+    /// The name to keep the run under.
+    fn baseline(&self) -> Result<Option<BaselineName>, Failure> {
+        let Some(text) = &self.save_baseline else {
+            return Ok(None);
+        };
+        let name: BaselineName = text.parse().map_err(Failure::usage)?;
+        if Path::new(text).is_file() {
+            return Err(Failure::usage(anyhow!(
+                "--save-baseline {name}: a file of that name is here, which `compare` would take \
+                 for a run file; choose another name"
+            )));
+        }
+        Ok(Some(name))
+    }
+
+    /// Where the run file goes; without -o, beside the baselines until it is one.
+    fn output(&self, baseline: Option<&BaselineName>) -> Result<PathBuf, Failure> {
+        match (&self.output, baseline) {
+            (Some(output), _) => Ok(output.clone()),
+            (None, None) => Err(Failure::usage(anyhow!(
+                "-o is needed: where the run file goes"
+            ))),
+            (None, Some(name)) => {
+                let made = std::fs::create_dir_all(BASELINES);
+                let made = made.with_context(|| format!("cannot create {BASELINES}/"));
+                made.map_err(Failure::usage)?;
+                Ok(Path::new(BASELINES).join(format!("{name}.unsaved.run.jsonl")))
+            }
+        }
+    }
+
+    /// Keeps a good run as a baseline; returns the exit code.
+    fn keep(&self, name: &BaselineName, output: &Path, code: u8) -> u8 {
+        if code != exit::PASS {
+            let shown = output.display();
+            say(&format!(
+                "baseline {name}: not stored, because the run did not end well; see {shown}"
+            ));
+            return code;
+        }
+        match Baselines::at(Path::new(BASELINES)).save(name, output) {
+            Ok(runs) => {
+                say(&format!(
+                    "baseline {name}: {BASELINES}/{name}.run.jsonl, {runs} stored run(s)"
+                ));
+                if self.output.is_none() {
+                    // It is stored under its name now.
+                    let _ = std::fs::remove_file(output);
+                }
+                code
+            }
+            Err(error) => {
+                let error = crate::report::printable(&error.to_string());
+                say(&format!("proofload: baseline {name}: {error}"));
+                exit::STORAGE
+            }
+        }
+    }
+
     /// The local build, with its log beside the run file.
-    fn build<'a>(&self, command: &'a str) -> Result<Build<'a>, Failure> {
-        let mut log = self.output.clone().into_os_string();
+    fn build<'a>(&self, command: &'a str, output: &Path) -> Result<Build<'a>, Failure> {
+        let mut log = output.to_owned().into_os_string();
         log.push(".log");
         let log = create_log(Path::new(&log), command).map_err(Failure::usage)?;
         Ok(Build {
@@ -158,52 +236,27 @@ impl RunArgs {
         workload: &Workload,
         trust: Trust,
     ) -> Result<(Load, serde_json::Value), Failure> {
-        let arrivals = input::arrivals(settings, workload)?;
-        let limits = input::limits(settings, 1)?;
-        let duration_ns = settings.duration.unwrap_or(Span::from_secs(60)).ns();
-        let slot_ns = settings.slot.map_or(duration_ns.div_ceil(SLOTS), Span::ns);
-        let slot_ns = slot_ns
-            .clamp(1, SLOT_MAX_NS)
-            .max(duration_ns.min(SECOND_NS / 10));
-        let rounds = u32::try_from(duration_ns.div_ceil(slot_ns)).unwrap_or(u32::MAX);
-        if rounds == 0 {
-            return Err(Failure::usage(anyhow!("--duration 0s sends nothing")));
+        let load = single_load(settings, workload, trust)?;
+        if self.save_baseline.is_some() {
+            check_rounds(settings, load.layout)?;
         }
-        // The slots must add up to the duration, so that a rate times it is what is scheduled.
-        let slot_ns = duration_ns / u64::from(rounds);
-        let seed = settings.seed.unwrap_or_else(labels::draw_seed);
-        let load = Load {
-            targets: [None, None],
-            workload: workload.clone(),
-            layout: Layout {
-                arrangement: None,
-                before: 0,
-                rounds,
-                warmup_ns: settings.warmup.map(Span::ns),
-                slot_ns,
-                settle_ns: 0,
-            },
-            arrivals,
-            seed,
-            limits,
-            threads: settings.threads.unwrap_or(1).max(1),
-            run_id: format!("{:x}", wall_ns() / 1_000_000),
-            trust,
-        };
         let settings = LoadSettings {
-            seed: Some(seed),
+            seed: Some(load.seed),
             ..settings.clone()
         };
         let tls = self.safety.tls.record();
         let limits = input::limits_record(&load.limits);
-        let record = serde_json::json!({ "load": settings, "limits": limits, "tls": tls });
+        let command = &self.target_cmd;
+        let record = serde_json::json!({
+            "load": settings, "limits": limits, "tls": tls, "command": command,
+        });
         Ok((load, record))
     }
 
     async fn measure(
         &self,
         load: Load,
-        resources: [Option<Meter>; 2],
+        (resources, output): ([Option<Meter>; 2], &Path),
         target: &Target,
         config: serde_json::Value,
     ) -> Result<u8, Failure> {
@@ -220,7 +273,7 @@ impl RunArgs {
             plan: serde_json::to_value(load.layout).unwrap_or_default(),
             config,
         };
-        let log = RunLog::create(&self.output, &header).map_err(Failure::storage)?;
+        let log = RunLog::create(output, &header).map_err(Failure::storage)?;
         let mut progress = Progress::new(load.layout.total_ns(), load.layout.rounds);
         let mut totals = Totals::default();
         let mut checkup = Checkup::new(load.arrivals.clients().is_none());
@@ -243,8 +296,13 @@ impl RunArgs {
         drop(lock);
         progress.finish();
         ended.warnings.extend(shared);
+        let stored = ended.storage.is_none();
         let about = (target, started_at);
-        Ok(self.conclude(&experiment.load, about, ended, (&totals, &checkup)))
+        let code = self.conclude(&experiment.load, about, ended, (&totals, &checkup));
+        if stored {
+            say(&format!("run: {}", output.display()));
+        }
+        Ok(code)
     }
 
     fn conclude(
@@ -292,13 +350,72 @@ impl RunArgs {
             StdoutFormat::Json => report.json(),
             _ => report.text(super::style()),
         });
-        match &ended.storage {
-            Some(error) => say(&format!("proofload: {error}")),
-            None => say(&format!("run: {}", self.output.display())),
+        if let Some(error) = &ended.storage {
+            say(&format!("proofload: {error}"));
         }
         let stored = ended.storage.is_none() && shown;
         exit::of_run(ended.interrupt, stored, verdict)
     }
+}
+
+/// One side under load by the settings: arrivals, limits, and the time cut into slots.
+///
+/// # Errors
+/// When the settings do not fit each other, the workload or the machine (usage).
+pub(super) fn single_load(
+    settings: &LoadSettings,
+    workload: &Workload,
+    trust: Trust,
+) -> Result<Load, Failure> {
+    let arrivals = input::arrivals(settings, workload)?;
+    let limits = input::limits(settings, 1)?;
+    let duration_ns = settings.duration.unwrap_or(Span::from_secs(60)).ns();
+    let slot_ns = settings.slot.map_or(duration_ns.div_ceil(SLOTS), Span::ns);
+    let slot_ns = slot_ns
+        .clamp(1, SLOT_MAX_NS)
+        .max(duration_ns.min(SECOND_NS / 10));
+    let rounds = u32::try_from(duration_ns.div_ceil(slot_ns)).unwrap_or(u32::MAX);
+    if rounds == 0 {
+        return Err(Failure::usage(anyhow!("--duration 0s sends nothing")));
+    }
+    // The slots must add up to the duration, so that a rate times it is what is scheduled.
+    let slot_ns = duration_ns / u64::from(rounds);
+    Ok(Load {
+        targets: [None, None],
+        workload: workload.clone(),
+        layout: Layout {
+            arrangement: None,
+            before: 0,
+            rounds,
+            warmup_ns: settings.warmup.map(Span::ns),
+            slot_ns,
+            settle_ns: 0,
+        },
+        arrivals,
+        seed: settings.seed.unwrap_or_else(labels::draw_seed),
+        limits,
+        threads: settings.threads.unwrap_or(1).max(1),
+        run_id: format!("{:x}", wall_ns() / 1_000_000),
+        trust,
+    })
+}
+
+/// Whether a run can stand beside one of another time: a schedule, and enough rounds of enough
+/// length.
+///
+/// # Errors
+/// When it cannot (usage).
+pub(super) fn check_rounds(settings: &LoadSettings, layout: Layout) -> Result<(), Failure> {
+    input::check_comparable(settings)?;
+    if layout.rounds < 2 * ROUNDS_MIN || layout.slot_ns < ROUND_MIN_NS / 2 {
+        return Err(Failure::usage(anyhow!(
+            "a stored side needs {ROUNDS_MIN} rounds of half a second or more, each of two slots, \
+             and this run has {} slots of {:.3}s; give a longer -d, or -d 4s --slot 250ms",
+            layout.rounds,
+            seconds(layout.slot_ns)
+        )));
+    }
+    Ok(())
 }
 
 /// Whether the run file may be written: the place is free, or holds a run file. Anything else,

@@ -7,6 +7,7 @@ use super::{
     course::LOOK_FIRST,
     judge::Judged,
     sequence::Decision,
+    stored::RUNS_MIN,
 };
 
 /// Open metrics beyond these are only counted.
@@ -44,6 +45,14 @@ pub(super) fn list(
         ));
         return causes;
     }
+    let known = 1 + frame.earlier.map_or(0, <[_]>::len);
+    if own(Reason::NotTogether).next().is_some() {
+        causes.push(format!(
+            "sides not measured together: {known} usable stored run(s) of the baseline with this \
+             workload and load, and {RUNS_MIN} are needed to know how much runs differ; store more \
+             (proofload run --save-baseline), or compare two live deployments"
+        ));
+    }
     let open = own(Reason::Noise);
     causes.extend(
         open.clone()
@@ -66,9 +75,16 @@ fn noise(frame: &Frame, gate: &Judged, change: &Change) -> String {
         let same = track.endpoint == change.endpoint && track.metric == change.metric;
         same && outcome.decision == Decision::Open
     });
-    let more = track.and_then(|(track, _)| more_rounds(frame, track, gate.membership()));
+    let together = track.filter(|_| frame.earlier.is_none());
+    let more = together.and_then(|(track, _)| more_rounds(frame, track, gate.membership()));
     let advice = more.map_or_else(
-        || "no number of rounds that anyone would wait for is likely to decide it".to_owned(),
+        || {
+            if frame.earlier.is_some() {
+                "more stored runs of the baseline, or two live deployments, would do".to_owned()
+            } else {
+                "no number of rounds that anyone would wait for is likely to decide it".to_owned()
+            }
+        },
         |more| format!("about {more} more rounds would do"),
     );
     let Some(interval) = change.change else {

@@ -2,8 +2,8 @@
 //! interval, and what the rounds could have detected (method.md 2.7).
 
 use super::{
-    Boundaries, Change, Design, Interval, Metric, Policy, Reason, Status,
-    detectable::{detectable, rounds_needed},
+    Boundaries, Change, Design, Interval, Metric, Policy, Reason, RoundEvidence, Status,
+    detectable::rounds_needed,
     distribution::normal_tail,
     paired::{hodges_lehmann, is_bursty},
     sequence::{Decision, Outcome},
@@ -20,6 +20,8 @@ pub(super) struct Frame<'a> {
     pub(super) valid: usize,
     /// Looks reached so far.
     pub(super) reached: usize,
+    /// Where the sides were not measured together: the rounds of earlier runs of the baseline.
+    pub(super) earlier: Option<&'a [Vec<&'a RoundEvidence>]>,
 }
 
 impl Frame<'_> {
@@ -78,13 +80,7 @@ pub(super) fn judged(
     change.rounds = u32::try_from(estimate.rounds()).unwrap_or(u32::MAX);
     change.sigma = Some(estimate.sigma());
     change.autocorrelation = estimate.autocorrelation();
-    let found = detectable(
-        estimate.rounds(),
-        membership.alpha,
-        estimate.effect,
-        estimate.sigma(),
-    );
-    change.detectable = Some(to_scale(found));
+    change.detectable = estimate.detectable(membership.alpha).map(to_scale);
     change
 }
 
@@ -105,6 +101,7 @@ fn status(
         Decision::Pass(_) if naive().lower > 0.0 => (Status::Pass, Reason::SlowerWithinTolerance),
         Decision::Pass(_) => (Status::Pass, Reason::Ok),
         Decision::Open if estimate.is_dependent() => (Status::Invalid, Reason::Dependent),
+        Decision::Open if estimate.is_unknown() => (Status::Inconclusive, Reason::NotTogether),
         Decision::Open => (Status::Inconclusive, Reason::Noise),
     }
 }
@@ -146,6 +143,7 @@ pub(super) fn unjudged(frame: &Frame, endpoint: &str, metric: Metric, gate: bool
 fn on_scale(metric: Metric, value: f64) -> f64 {
     match metric {
         Metric::ErrorRate => value,
+        _ if value.is_infinite() => value,
         // Few wild rounds can have bounds of any size; files need numbers.
         _ => value.clamp(-50.0, 50.0).exp_m1(),
     }

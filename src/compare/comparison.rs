@@ -56,6 +56,9 @@ pub enum Reason {
     BlockedByErrors,
     /// INCONCLUSIVE: too noisy for the rounds that there were.
     Noise,
+    /// INCONCLUSIVE: the sides were not measured together, and too few stored runs say how much
+    /// runs differ.
+    NotTogether,
     /// INVALID: successive rounds resemble each other; longer slots are needed.
     Dependent,
     /// NOT JUDGED: fewer requests a round than the metric needs.

@@ -14,10 +14,15 @@ use super::{
     paired::welch,
     planning::{is_planned, rounds_enough},
     sequence::{Decision, Family, Outcome},
+    spending::Look,
     track::Track,
     validity::{BASELINE_GONE, Validity, examine},
 };
 use crate::run::Side;
+
+mod apart;
+
+pub use apart::{NOT_TOGETHER, design_apart, judge_apart};
 
 /// PASS needs endpoints with a judged latency to carry this share of the requests.
 const COVERAGE: f64 = 0.8;
@@ -34,16 +39,35 @@ pub fn judge(
     tables: &Tables,
     rounds: &[RoundEvidence],
 ) -> Comparison {
+    judge_beside(design, policy, tables, rounds, None)
+}
+
+/// Judges, with earlier runs of the baseline where the sides were not measured together.
+fn judge_beside(
+    design: &Design,
+    policy: &Policy,
+    tables: &Tables,
+    rounds: &[RoundEvidence],
+    earlier: Option<&[Vec<&RoundEvidence>]>,
+) -> Comparison {
     let validity = examine(design, policy, rounds);
     let names: BTreeSet<&str> = design.expected.keys().map(String::as_str).collect();
     let names: Vec<&str> = names.union(&endpoints(rounds)).copied().collect();
-    let gate = Members::of(design, &validity.valid, &names, true);
-    let shown = Members::of(design, &validity.valid, &names, false);
+    let gate = Members::of(design, (&validity.valid, earlier), &names, true);
+    let shown = Members::of(design, (&validity.valid, earlier), &names, false);
     let enough = design
         .enough
         .or_else(|| rounds_enough(design, policy, &gate.tracks));
-    let boundaries = tables.of(looks(design, &validity.valid, enough));
     let valid = validity.valid.len();
+    let looks = match earlier {
+        None => looks(design, &validity.valid, enough),
+        // All of it was there before the first look.
+        Some(_) => vec![Look {
+            rounds: u32::try_from(valid.max(1)).unwrap_or(u32::MAX),
+            spent: 1.0,
+        }],
+    };
+    let boundaries = tables.of(looks);
     let reached = boundaries.looks();
     let reached = reached.partition_point(|look| look.rounds as usize <= valid);
     let frame = Frame {
@@ -52,6 +76,7 @@ pub fn judge(
         boundaries: &boundaries,
         valid,
         reached,
+        earlier,
     };
     let gate = Judged::of(&frame, gate);
     let shown = Judged::of(&frame, shown);
@@ -96,7 +121,14 @@ struct Members {
 }
 
 impl Members {
-    fn of(design: &Design, rounds: &[&RoundEvidence], names: &[&str], gate: bool) -> Self {
+    /// Of these rounds, with those of earlier runs of the baseline where the sides were not
+    /// measured together.
+    fn of(
+        design: &Design,
+        (rounds, earlier): (&[&RoundEvidence], Option<&[Vec<&RoundEvidence>]>),
+        names: &[&str],
+        gate: bool,
+    ) -> Self {
         let mut left_out = Vec::new();
         let mut tracks = Vec::new();
         let metrics = Metric::ALL
@@ -109,7 +141,7 @@ impl Members {
                     _ if !is_planned(design, name, metric) => Reason::TooFewRequests,
                     None => Reason::Missing,
                     Some(track) => {
-                        own.push(track);
+                        own.push(track.beside(earlier));
                         continue;
                     }
                 };

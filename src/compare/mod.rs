@@ -4,7 +4,8 @@
 //! The method is `docs/method.md`; formulas are cited beside the code. The way through:
 //! `evidence` reads slots, `validity` drops rounds, `track` makes a series of each metric,
 //! `paired` and `proportion` test it, `course` says when to look, `sequence` goes through the looks
-//! that `spending` pays for and the `family` shares, `judge` gives the verdict. `checkup` says whether a run of one side
+//! that `spending` pays for and the `family` shares, `judge` gives the verdict. `stored` has the
+//! statistics of sides that were not measured together; `checkup` says whether a run of one side
 //! can be trusted.
 
 pub mod bodies;
@@ -25,6 +26,7 @@ mod policy;
 pub mod proportion;
 pub mod sequence;
 pub mod spending;
+pub mod stored;
 mod track;
 mod validity;
 
@@ -33,7 +35,7 @@ pub use checkup::{Checkup, Diagnosis};
 pub use comparison::{Change, Comparison, Interval, Reason, RoundsUsed, Status, Verdict, Warning};
 pub use course::{LOOK_FIRST, Tables};
 pub use evidence::RoundEvidence;
-pub use judge::{judge, judge_death, judge_failing};
+pub use judge::{NOT_TOGETHER, design_apart, judge, judge_apart, judge_death, judge_failing};
 pub use metric::Metric;
 pub use planning::{
     Prospect, ROUNDS_MAX, clean_requests_needed, is_judgeable, minimum_requests, prospects,

@@ -29,7 +29,7 @@ impl Failures {
         count(self.failed) / count(self.requests)
     }
 
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         Self {
             failed: self.failed + other.failed,
             requests: self.requests + other.requests,
@@ -51,6 +51,8 @@ pub struct Proportions {
     pub sd: f64,
     /// How much the rounds vary beyond independent requests: a factor on the variance, ≥ 1.
     pub design_effect: f64,
+    /// Degrees of freedom of that spread, at least 1.
+    pub freedom: f64,
 }
 
 impl Proportions {
@@ -95,6 +97,7 @@ impl Proportions {
             candidate,
             sd: variance.max(floor).sqrt(),
             design_effect,
+            freedom: n - 1.0,
         })
     }
 
@@ -105,17 +108,17 @@ impl Proportions {
 
     /// The p-value of "the difference is at most `effect`"; small means REGRESSED.
     pub fn p_regressed(&self, effect: f64) -> f64 {
-        t_tail(self.score(effect), self.freedom())
+        t_tail(self.score(effect), self.freedom)
     }
 
     /// The p-value of "the difference is at least `tolerance`"; small means PASS.
     pub fn p_pass(&self, tolerance: f64) -> f64 {
-        t_tail(-self.score(tolerance), self.freedom())
+        t_tail(-self.score(tolerance), self.freedom)
     }
 
     /// The difference with both one-sided bounds whose error is `tail` each.
     pub fn interval(&self, tail: f64) -> Interval {
-        let t = t_critical(tail, self.freedom());
+        let t = t_critical(tail, self.freedom);
         let estimate = self.difference();
         Interval {
             estimate,
@@ -139,10 +142,6 @@ impl Proportions {
             // At the limit itself nothing can vary, and the score is no number to go by.
             falling_zero(left, near, limit.next_down().max(0.0))
         }
-    }
-
-    fn freedom(&self) -> f64 {
-        (size(self.rounds) - 1.0).max(1.0)
     }
 
     fn score(&self, difference: f64) -> f64 {
@@ -212,6 +211,7 @@ mod tests {
             candidate,
             sd: 0.0,
             design_effect: 1.0,
+            freedom: 999_999_999.0,
         }
     }
 

@@ -3,11 +3,13 @@
 
 use super::{
     Interval, Metric, Policy, RoundEvidence,
+    detectable::detectable,
     distribution::median,
     evidence::Figures,
     paired::Paired,
     proportion::{Failures, Proportions},
     sequence::Scores,
+    stored::{Apart, Between, Level, errors_apart},
 };
 use crate::run::Side;
 
@@ -32,6 +34,8 @@ pub(super) struct Track {
     pub(super) endpoint: String,
     pub(super) metric: Metric,
     points: Vec<Point>,
+    /// Where the sides were not measured together: the baseline's level in earlier runs.
+    earlier: Option<Vec<Level>>,
 }
 
 impl Track {
@@ -69,7 +73,19 @@ impl Track {
             endpoint: endpoint.to_owned(),
             metric,
             points,
+            earlier: None,
         })
+    }
+
+    /// The same series of sides that were not measured together, with the rounds of earlier runs
+    /// of the baseline, if they were not.
+    pub(super) fn beside(mut self, earlier: Option<&[Vec<&RoundEvidence>]>) -> Self {
+        let level = |rounds: &Vec<&RoundEvidence>| {
+            let other = Self::of(&self.endpoint, self.metric, rounds)?;
+            level(self.metric, &other.points, Side::Baseline)
+        };
+        self.earlier = earlier.map(|runs| runs.iter().filter_map(level).collect());
+        self
     }
 
     /// The statistic of each round that has one.
@@ -89,19 +105,32 @@ impl Track {
         let points = &self.points[..end];
         let of = |margins: &super::Margins| margins.of(&self.endpoint, self.metric);
         let (effect, tolerance) = (of(&policy.minimum_effect), of(&policy.tolerance));
+        let between = self.between(points);
+        let is_unknown = self.earlier.is_some() && between.is_none();
         if self.metric == Metric::ErrorRate {
             let rounds: Vec<_> = points.iter().map(|point| point.failures).collect();
-            let pooled = Proportions::of(&rounds)?;
+            let pooled = if self.earlier.is_none() {
+                Proportions::of(&rounds)?
+            } else {
+                let of = |side: Side| rounds.iter().map(move |it| it[side.index()]);
+                let [a, b]: [Vec<_>; 2] = Side::BOTH.map(|side| of(side).collect());
+                errors_apart(&a, &b, between.as_ref())?
+            };
             return Some(Estimate {
                 effect: effect.relative.min(tolerance.relative),
                 tolerance: tolerance.relative,
                 levels: [pooled.baseline.rate(), pooled.candidate.rate()],
                 statistic: Statistic::Errors(pooled),
+                is_unknown,
             });
         }
-        let numbered: Vec<_> = points.iter().map(|p| (p.round, p.value)).collect();
-        let resolution = points.iter().map(|p| p.resolution).fold(0.0, f64::max);
-        let paired = Paired::of(&numbered, resolution)?;
+        let statistic = if self.earlier.is_none() {
+            let numbered: Vec<_> = points.iter().map(|p| (p.round, p.value)).collect();
+            Statistic::Time(Paired::of(&numbered, resolution(points))?)
+        } else {
+            let [a, b] = Side::BOTH.map(|side| level(self.metric, points, side));
+            Statistic::Apart(Apart::of(&a?, &b?, between.as_ref()), points.len())
+        };
         let level = |side: Side| median(points.iter().map(|p| p.levels[side.index()]).collect());
         let levels = [level(Side::Baseline)?, level(Side::Candidate)?];
         let log = |margin: super::Margin| {
@@ -113,15 +142,42 @@ impl Track {
             effect: log(effect).min(log(tolerance)),
             tolerance: log(tolerance),
             levels,
-            statistic: Statistic::Time(paired),
+            statistic,
+            is_unknown,
         })
     }
+
+    /// What runs of the baseline differ by, if it is known.
+    fn between(&self, points: &[Point]) -> Option<Between> {
+        let earlier = self.earlier.as_ref()?;
+        let own = level(self.metric, points, Side::Baseline)?;
+        let runs: Vec<_> = earlier.iter().copied().chain([own]).collect();
+        Between::of(&runs)
+    }
+}
+
+/// The relative width of the widest bucket that a level was read from.
+fn resolution(points: &[Point]) -> f64 {
+    points.iter().map(|p| p.resolution).fold(0.0, f64::max)
+}
+
+/// The level of one side over its rounds, on the scale of the statistic.
+fn level(metric: Metric, points: &[Point], side: Side) -> Option<Level> {
+    let side = side.index();
+    if metric == Metric::ErrorRate {
+        let rounds: Vec<_> = points.iter().map(|point| point.failures[side]).collect();
+        return Level::of_failures(&rounds);
+    }
+    let levels: Vec<_> = points.iter().map(|p| (p.round, p.levels[side])).collect();
+    Level::of_logs(&levels, resolution(points))
 }
 
 /// Which test belongs to a metric.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Statistic {
     Time(Paired),
+    /// Of sides that were not measured together, over so many rounds.
+    Apart(Apart, usize),
     Errors(Proportions),
 }
 
@@ -133,12 +189,23 @@ pub(super) struct Estimate {
     pub(super) tolerance: f64,
     /// The levels of (baseline, candidate): median over rounds, or pooled rate.
     pub(super) levels: [f64; 2],
+    /// Whether the sides were not measured together and nobody knows how much runs differ.
+    is_unknown: bool,
 }
 
 impl Estimate {
-    /// Both tests; none where the rounds depend on each other.
+    /// Both tests; none where the rounds depend on each other. Where nobody knows how much runs
+    /// differ, nothing passes and only errors can have got worse.
     pub(super) fn scores(&self) -> Scores {
         match &self.statistic {
+            Statistic::Apart(..) if self.is_unknown => Scores::NONE,
+            Statistic::Apart(apart, _) => {
+                Scores::of(apart.p_regressed(self.effect), apart.p_pass(self.tolerance))
+            }
+            Statistic::Errors(pooled) if self.is_unknown => Scores {
+                pass: f64::NEG_INFINITY,
+                ..Scores::of(pooled.p_regressed(self.effect), 1.0)
+            },
             Statistic::Time(paired) if paired.is_dependent() => Scores::NONE,
             Statistic::Time(paired) => Scores::of(
                 paired.p_regressed(self.effect),
@@ -155,6 +222,18 @@ impl Estimate {
     pub(super) fn interval(&self, tail: f64) -> Interval {
         match &self.statistic {
             Statistic::Errors(pooled) => pooled.interval(tail),
+            Statistic::Apart(apart, _) => {
+                let (lower, upper) = if self.is_unknown {
+                    (f64::NEG_INFINITY, f64::INFINITY)
+                } else {
+                    apart.bounds(tail)
+                };
+                Interval {
+                    estimate: apart.difference,
+                    lower,
+                    upper,
+                }
+            }
             Statistic::Time(paired) => {
                 let (lower, upper) = paired.bounds(tail);
                 Interval {
@@ -170,8 +249,26 @@ impl Estimate {
         matches!(&self.statistic, Statistic::Time(paired) if paired.is_dependent())
     }
 
+    pub(super) fn is_unknown(&self) -> bool {
+        self.is_unknown
+    }
+
+    /// The smallest true change that would have been found nine times in ten, on the scale of the
+    /// statistic; `None` where no size would have done.
+    pub(super) fn detectable(&self, alpha: f64) -> Option<f64> {
+        match &self.statistic {
+            _ if self.is_unknown => None,
+            Statistic::Apart(apart, _) => Some(apart.detectable(alpha, self.effect)),
+            Statistic::Time(_) | Statistic::Errors(_) => {
+                let (rounds, sigma) = (self.rounds(), self.sigma());
+                Some(detectable(rounds, alpha, self.effect, sigma))
+            }
+        }
+    }
+
     pub(super) fn rounds(&self) -> usize {
         match &self.statistic {
+            Statistic::Apart(_, rounds) => *rounds,
             Statistic::Time(paired) => paired.rounds,
             Statistic::Errors(pooled) => pooled.rounds,
         }
@@ -180,6 +277,7 @@ impl Estimate {
     pub(super) fn sigma(&self) -> f64 {
         match &self.statistic {
             Statistic::Time(paired) => paired.sd,
+            Statistic::Apart(apart, _) => apart.sd,
             Statistic::Errors(pooled) => pooled.sd,
         }
     }
@@ -187,7 +285,7 @@ impl Estimate {
     pub(super) fn autocorrelation(&self) -> Option<f64> {
         match &self.statistic {
             Statistic::Time(paired) => Some(paired.autocorrelation),
-            Statistic::Errors(_) => None,
+            Statistic::Errors(_) | Statistic::Apart(..) => None,
         }
     }
 }

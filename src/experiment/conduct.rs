@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     compare::{Comparison, Design, Policy, RoundEvidence, Tables, Warning},
     replay::{EngineError, Gauge, Load, Running, start},
-    run::{RunFooter, Side, Slot},
+    run::{RunFooter, Side, Slot, TARGET_DIED},
     staging::{Lost, Meter, Sampler},
     store::{RunLog, StoreError},
     units::seconds,
@@ -181,7 +181,7 @@ fn ending(
     match (interrupt, dead) {
         (Some(interrupt), _) => ("partial", format!("interrupted by {}", interrupt.name())),
         _ if storage_failed => ("partial", "the run file could not be written".to_owned()),
-        (None, Some(dead)) => ("partial", format!("target_died: {dead}")),
+        (None, Some(dead)) => ("partial", format!("{TARGET_DIED}{dead}")),
         (None, None) if rounds.is_decided() => ("complete", "decided".to_owned()),
         (None, None) => ("complete", CARRIED_OUT.to_owned()),
     }

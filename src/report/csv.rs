@@ -8,7 +8,7 @@ use csv::{QuoteStyle, WriterBuilder};
 use super::{Report, printable};
 use crate::compare::{Change, Metric};
 
-const HEADER: [&str; 20] = [
+const HEADER: [&str; 21] = [
     "endpoint",
     "metric",
     "gate",
@@ -29,6 +29,7 @@ const HEADER: [&str; 20] = [
     "sigma",
     "detectable",
     "p_regressed",
+    "measured_together",
 ];
 
 /// The rows below their header; the keys mean what they mean in `report.json`.
@@ -36,7 +37,9 @@ pub(super) fn render(report: &Report) -> String {
     let mut writer = WriterBuilder::new()
         .quote_style(QuoteStyle::Always)
         .from_writer(Vec::new());
-    let rows = report.comparison.changes.iter().map(row);
+    let together = super::words::together(&report.comparison);
+    let rows = report.comparison.changes.iter();
+    let rows = rows.map(|change| row(change, together));
     let header = HEADER.map(str::to_owned);
     for row in std::iter::once(header).chain(rows) {
         writer.write_record(row).expect("writing to memory");
@@ -45,7 +48,7 @@ pub(super) fn render(report: &Report) -> String {
     String::from_utf8(bytes).expect("only text was written")
 }
 
-fn row(change: &Change) -> [String; 20] {
+fn row(change: &Change, together: bool) -> [String; 21] {
     let errors = change.metric == Metric::ErrorRate;
     let time = |level: Option<f64>| level.filter(|_| !errors).map(f64::round);
     let rate = |level: Option<f64>| level.filter(|_| errors);
@@ -71,6 +74,7 @@ fn row(change: &Change) -> [String; 20] {
         number(change.sigma),
         number(change.detectable),
         number(change.p_regressed),
+        together.to_string(),
     ]
 }
 

@@ -18,7 +18,10 @@ pub(super) fn render(report: &Report) -> String {
     let subject = &report.subject;
     let (baseline, candidate) = (&subject.baseline.label, &subject.candidate.label);
     let source = &subject.workload.source;
-    let name = format!("{source}: {baseline} against {candidate}");
+    let mut name = format!("{source}: {baseline} against {candidate}");
+    if !words::together(&report.comparison) {
+        name = format!("{name} ({})", words::APART);
+    }
     let mut suite = TestSuite::new(printable(&name));
     let time = Duration::from_nanos(subject.elapsed_ns);
     suite.set_time(time);
@@ -50,7 +53,8 @@ fn class_name(source: &str) -> String {
 fn cases(report: &Report) -> Vec<(String, TestCaseStatus)> {
     let comparison = &report.comparison;
     let gate = || comparison.changes.iter().filter(|change| change.gate);
-    let mut cases: Vec<_> = gate().map(case).collect();
+    let apart = !words::together(comparison);
+    let mut cases: Vec<_> = gate().map(|change| case(change, apart)).collect();
     let explained = gate().any(|change| match comparison.verdict {
         Verdict::Pass => change.status == Status::Pass,
         Verdict::Regressed => change.status == Status::Regressed,
@@ -84,10 +88,13 @@ fn whole(comparison: &Comparison) -> TestCaseStatus {
     outcome(status, &message, &text)
 }
 
-fn case(change: &Change) -> (String, TestCaseStatus) {
+fn case(change: &Change, apart: bool) -> (String, TestCaseStatus) {
     let endpoint = printable(&change.endpoint);
     let name = format!("{endpoint} {}", change.metric.name());
-    let message = words::sentence(change, &endpoint);
+    let mut message = words::sentence(change, &endpoint);
+    if apart {
+        message = format!("{message} ({})", words::APART);
+    }
     let text = format!(
         "{}: {message}\nbaseline {}, candidate {}, change {}, tolerated {}, {}",
         words::status_word(change.status),

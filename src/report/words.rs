@@ -6,7 +6,7 @@
 
 use super::numbers::{bare, rounded, scaled};
 pub use super::numbers::{duration, elapsed, plural, share, time_cell, whole_number};
-use crate::compare::{Change, Comparison, Interval, Metric, Reason, Status, Verdict};
+use crate::compare::{Change, Comparison, Interval, Metric, NOT_TOGETHER, Reason, Status, Verdict};
 use crate::run::Side;
 
 /// The verdict as people and scripts search for it.
@@ -49,6 +49,23 @@ pub fn headline(comparison: &Comparison, show: &dyn Fn(&str) -> String) -> Strin
 
 /// The verdict in plain words, without its name.
 pub fn verdict_sentence(comparison: &Comparison, show: &dyn Fn(&str) -> String) -> String {
+    let said = found(comparison, show);
+    if together(comparison) {
+        return said;
+    }
+    format!("{said} ({APART})")
+}
+
+/// What stands in every report of sides that were not measured together.
+pub const APART: &str = "the sides were not measured together";
+
+/// Whether the sides were measured together.
+pub fn together(comparison: &Comparison) -> bool {
+    let mut warnings = comparison.warnings.iter();
+    !warnings.any(|warning| warning.code == NOT_TOGETHER)
+}
+
+fn found(comparison: &Comparison, show: &dyn Fn(&str) -> String) -> String {
     let gate = || comparison.changes.iter().filter(|change| change.gate);
     match comparison.verdict {
         Verdict::Pass => "nothing is worse than you tolerate".to_owned(),
@@ -134,6 +151,12 @@ pub fn sentence(change: &Change, endpoint: &str) -> String {
             plural(change.rounds, "round"),
             detectable(change)
         ),
+        Reason::NotTogether => format!(
+            "{what} is {} against {} of the baseline; how much runs differ is not known, so that \
+             this is not judged.",
+            level_cell(change, Side::Candidate),
+            level_cell(change, Side::Baseline)
+        ),
         Reason::Dependent => format!(
             "{what} cannot be trusted: successive rounds resemble each other. Use longer slots."
         ),
@@ -155,6 +178,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::Unavailable => "stopped answering",
         Reason::BlockedByErrors => "blocked by its error rate",
         Reason::Noise => "too noisy to tell",
+        Reason::NotTogether => "not measured together",
         Reason::Dependent => "rounds resemble each other",
         Reason::TooFewRequests => "too few requests",
         Reason::Missing => "a round had no figure",
@@ -352,6 +376,7 @@ mod tests {
             Reason::Unavailable,
             Reason::BlockedByErrors,
             Reason::Noise,
+            Reason::NotTogether,
             Reason::Dependent,
         ];
         for reason in reasons {

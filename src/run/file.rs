@@ -50,7 +50,7 @@ pub struct TargetRecord {
 }
 
 /// Where the requests came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkloadRecord {
     /// File, flag or bundled.
     pub source: String,
@@ -58,6 +58,9 @@ pub struct WorkloadRecord {
     pub digest: String,
     /// How many requests it holds.
     pub requests: u64,
+    /// From its first to its last request, in nanoseconds.
+    #[serde(default)]
+    pub duration_ns: u64,
     /// When it was recorded, if known.
     pub recorded_at: Option<String>,
 }
@@ -71,6 +74,16 @@ pub struct RunFooter {
     pub reason: String,
     /// Elapsed time in nanoseconds.
     pub elapsed_ns: u64,
+}
+
+/// How the reason of a run begins that ended with the death of what was loaded.
+pub const TARGET_DIED: &str = "target_died: ";
+
+impl RunFooter {
+    /// Who died and when, if that ended the run.
+    pub fn died(&self) -> Option<&str> {
+        self.reason.strip_prefix(TARGET_DIED)
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -236,6 +249,7 @@ mod tests {
                 source: "x".into(),
                 digest: String::new(),
                 requests: 1,
+                duration_ns: 0,
                 recorded_at: None,
             },
             plan: serde_json::Value::Null,

@@ -5,15 +5,17 @@ mod file;
 mod health;
 mod outcome;
 mod resources;
+mod rounds;
 mod slot;
 mod stats;
 
 pub use file::{
-    Run, RunFileError, RunFooter, RunHeader, TargetRecord, VERSION, WorkloadRecord, footer_line,
-    header_line, slot_line,
+    Run, RunFileError, RunFooter, RunHeader, TARGET_DIED, TargetRecord, VERSION, WorkloadRecord,
+    footer_line, header_line, slot_line,
 };
 pub use health::{Flaw, Health, Signs, Yardstick, is_spoilt};
 pub use outcome::{BODY_BYTES_MAX, Class, Group, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
 pub use resources::Resources;
+pub use rounds::{STORED, arrangement, side_rounds};
 pub use slot::{Side, Slot};
 pub use stats::{ConnectionStats, EndpointStats};

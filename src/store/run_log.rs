@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::atomic::{Readers, StoreError, sync_directory, write_atomic};
-use crate::run::{RunFooter, RunHeader, Slot, footer_line, header_line, slot_line};
+use crate::run::{Run, RunFooter, RunHeader, Slot, footer_line, header_line, slot_line};
 
 /// An open run file. Opened before the load, so that results can be saved even when the
 /// process has run out of descriptors since.
@@ -72,5 +72,25 @@ impl RunLog {
             .write_all(line.as_bytes())
             .and_then(|()| self.file.sync_data())
             .map_err(StoreError::io("write", &self.path))
+    }
+}
+
+/// Reads a run file of which every line is intact and whose load came to its planned end, or to
+/// the death of what was loaded.
+///
+/// # Errors
+/// What is wrong with it, to be read after the name of the file.
+pub fn complete_run(bytes: &[u8]) -> Result<Run, String> {
+    let run = Run::read(bytes).map_err(|error| error.to_string())?;
+    if let Some(cause) = &run.damage {
+        return Err(format!("cannot be used: {cause}; measure again"));
+    }
+    match &run.footer {
+        None => Err("has no end: its run was killed; measure again".to_owned()),
+        Some(footer) if footer.state == "complete" || footer.died().is_some() => Ok(run),
+        Some(footer) => Err(format!(
+            "is a part of a run ({}); measure again",
+            footer.reason
+        )),
     }
 }

@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Delay(u64),
     /// This share of answers has the second status, chosen by a seeded coin; the rest is 200.
     Mix(f64, u16),
+    /// This share of requests, chosen by a seeded coin, gets the first, and the rest the second.
+    Either(f64, Box<Self>, Box<Self>),
     /// These bytes and then this.
     Bytes(Vec<u8>, Then),
     /// Made for each request by its number: these bytes and then this.
@@ -59,6 +61,10 @@ pub(super) fn resolve(fault: Fault, path: &str, nth: u64) -> Fault {
     let status = path.get(1..4).and_then(|it| it.parse().ok()).unwrap_or(404);
     match fault {
         Fault::Echo => Fault::Status(status),
+        Fault::Either(share, rare, usual) => {
+            let hit = ChaCha8Rng::seed_from_u64(nth).random_bool(share);
+            resolve(*if hit { rare } else { usual }, path, nth)
+        }
         Fault::Each(make) => {
             let (bytes, then) = make(nth);
             Fault::Bytes(bytes, then)
@@ -103,7 +109,7 @@ pub(super) async fn answer(
             let status = if hit { status } else { 200 };
             stream.write_all(&plain(status)).await?;
         }
-        Fault::Each(_) => unreachable!("it has become bytes"),
+        Fault::Each(_) | Fault::Either(..) => unreachable!("it has become something else"),
         Fault::Bytes(bytes, then) => {
             stream.write_all(&bytes).await?;
             stream.flush().await?;

@@ -50,6 +50,12 @@ impl Proofload {
         }
     }
 
+    /// Works where an earlier call has left its files.
+    pub(crate) fn within(mut self, earlier: Done) -> Self {
+        self.dir = earlier.dir;
+        self
+    }
+
     /// Adds arguments as they are.
     pub(crate) fn args(mut self, args: &[&str]) -> Self {
         self.args.extend(args.iter().map(ToString::to_string));
