@@ -118,11 +118,24 @@ impl Histogram {
             return self.full_mut(|hdr| add(hdr, bucket, n));
         };
         *values = values.saturating_add(n);
-        match buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+        let is_above = buckets.last().is_none_or(|(last, _)| *last < bucket);
+        let place = if is_above {
+            Err(buckets.len())
+        } else {
+            buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket)
+        };
+        match place {
             Ok(at) => buckets[at].1 += n,
             Err(at) => buckets.insert(at, (bucket, n)),
         }
-        if *values >= SPARSE_VALUES || buckets.len() >= SPARSE_BUCKETS {
+        self.grow();
+    }
+
+    /// Goes over to all buckets where there are many.
+    fn grow(&mut self) {
+        if let Store::Sparse(buckets, values) = &self.0
+            && (*values >= SPARSE_VALUES || buckets.len() >= SPARSE_BUCKETS)
+        {
             self.full_mut(|_| {});
         }
     }
@@ -151,13 +164,18 @@ impl Histogram {
 
     /// Adds all values of another histogram.
     pub fn merge(&mut self, other: &Self) {
-        match &other.0 {
-            Store::Sparse(buckets, _) => {
+        match (&mut self.0, &other.0) {
+            (Store::Sparse(into, values), Store::Sparse(from, more)) => {
+                *values = values.saturating_add(*more);
+                *into = united(into, from);
+                self.grow();
+            }
+            (Store::Full(into), Store::Sparse(buckets, _)) => {
                 for (bucket, n) in buckets {
-                    self.add(*bucket, *n);
+                    add(into, *bucket, *n);
                 }
             }
-            Store::Full(from) => self.full_mut(|into| {
+            (_, Store::Full(from)) => self.full_mut(|into| {
                 into.add(from.as_ref())
                     .expect("equal, auto-resized parameters");
             }),
@@ -277,6 +295,26 @@ pub struct Read {
     pub width_ns: f64,
 }
 
+/// The counts of two lists in the order of the buckets, each bucket once.
+fn united(a: &[(Bucket, u32)], b: &[(Bucket, u32)]) -> Vec<(Bucket, u32)> {
+    let mut all = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (a.iter().copied().peekable(), b.iter().copied().peekable());
+    loop {
+        let first = match (a.peek(), b.peek()) {
+            (Some(x), Some(y)) => x.0.cmp(&y.0),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (None, None) => return all,
+        };
+        let x = a.next_if(|_| first.is_le());
+        let y = b.next_if(|_| first.is_ge());
+        all.extend(match (x, y) {
+            (Some(x), Some(y)) => Some((x.0, x.1.saturating_add(y.1))),
+            (x, y) => x.or(y),
+        });
+    }
+}
+
 fn add(hdr: &mut Hdr<u32>, bucket: Bucket, n: u32) {
     hdr.record_n(bucket.low_ns(), n)
         .expect("an auto-resized histogram takes every value");
@@ -335,6 +373,12 @@ mod tests {
         }
         a.merge(&b);
         assert_eq!(a, both);
+        let (few, mut some) = ([5, 900, 5_000, 900], Histogram::default());
+        few.iter().for_each(|ns| some.record_n(*ns, 2));
+        let mut twice = some.clone();
+        few.iter().rev().for_each(|ns| twice.record_n(*ns, 2));
+        some.merge(&some.clone());
+        assert_eq!((&some, some.count()), (&twice, 16));
     }
 
     #[test]

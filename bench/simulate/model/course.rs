@@ -3,8 +3,10 @@
 //!
 //! The only file of the simulator that knows how the judge is called.
 
+use std::sync::LazyLock;
+
 use proofload::{
-    compare::{Comparison, Design, Margins, Policy, RoundEvidence, Tables, judge},
+    compare::{Comparison, Design, LOOK_FIRST, Margins, Policy, RoundEvidence, Tables, judge},
     experiment::{Budget, Plan, plan},
     replay::Arrangement,
     run::{Side, Slot},
@@ -13,14 +15,15 @@ use proofload::{
 
 use super::world::{Scene, World};
 
+/// Kept over all runs and rows: few plans are resized to the same looks.
+static TABLES: LazyLock<Tables> = LazyLock::new(Tables::default);
+
 /// What is fixed before the first request of a comparison.
 #[derive(Debug)]
 pub(crate) struct Course {
     plan: Plan,
     design: Design,
     policy: Policy,
-    /// Kept over all runs: few plans are resized to the same looks.
-    tables: Tables,
 }
 
 impl Course {
@@ -58,7 +61,6 @@ impl Course {
             plan,
             design,
             policy,
-            tables: Tables::default(),
         }
     }
 
@@ -119,14 +121,25 @@ impl Course {
         Judging {
             course: self,
             evidence: Vec::new(),
-            comparison: judge(&self.design, &self.policy, &self.tables, &[]),
+            judges_all: false,
+            comparison: self.judged(&[]),
         }
+    }
+
+    fn judged(&self, evidence: &[RoundEvidence]) -> Comparison {
+        judge(&self.design, &self.policy, &TABLES, evidence)
     }
 
     /// The whole comparison of one run.
     pub(crate) fn run(&self, scene: &Scene, seed: u64) -> Comparison {
+        self.conducted(scene, seed, false)
+    }
+
+    /// The same; `judges_all` is whether rounds between two looks are judged too.
+    pub(crate) fn conducted(&self, scene: &Scene, seed: u64, judges_all: bool) -> Comparison {
         let mut world = World::new(scene, self.total_ns(), seed);
         let mut judging = self.begin();
+        judging.judges_all = judges_all;
         for (round, slots) in self.rounds(&mut world, seed) {
             if judging.add(round, &slots) {
                 break;
@@ -141,24 +154,28 @@ impl Course {
 pub(crate) struct Judging<'a> {
     course: &'a Course,
     evidence: Vec<RoundEvidence>,
+    /// Whether rounds between two looks are judged too, as a real run does.
+    pub(crate) judges_all: bool,
     /// What was found so far.
     pub(crate) comparison: Comparison,
 }
 
 impl Judging<'_> {
     /// Takes a round; `true` when enough is known, after which nothing more is judged.
+    ///
+    /// Rounds between two looks are not judged, because nothing is decided there: unless rounds
+    /// were dropped, looks come after 8, 10, … rounds and after the last.
     pub(crate) fn add(&mut self, round: u32, slots: &[Slot]) -> bool {
-        let Course {
-            design,
-            policy,
-            tables,
-            ..
-        } = self.course;
-        if !self.comparison.decided
-            && let Some(evidence) = RoundEvidence::from_slots(round, slots, policy)
-        {
-            self.evidence.push(evidence);
-            self.comparison = judge(design, policy, tables, &self.evidence);
+        if self.comparison.decided {
+            return true;
+        }
+        let course = self.course;
+        let evidence = RoundEvidence::from_slots(round, slots, &course.policy);
+        self.evidence.extend(evidence);
+        let is_last = round >= course.design.last_round();
+        let is_even = round.is_multiple_of(2) || !self.comparison.rounds.dropped.is_empty();
+        if is_last || self.judges_all || (round >= LOOK_FIRST && is_even) {
+            self.comparison = course.judged(&self.evidence);
         }
         self.comparison.decided
     }

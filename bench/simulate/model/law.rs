@@ -51,6 +51,13 @@ impl Law {
 
     /// The mixture of this law shifted by each of `shifts`, in equal parts.
     pub(crate) fn mixed(&self, shifts: &[f64]) -> Self {
+        if shifts.iter().all(|shift| *shift == shifts[0]) {
+            return self.mixed_distinct(&shifts[..1]);
+        }
+        self.mixed_distinct(shifts)
+    }
+
+    fn mixed_distinct(&self, shifts: &[f64]) -> Self {
         let mut sum = vec![0.0; self.0.len()];
         let weight = 1.0 / count(shifts.len() as u64);
         for shift in shifts {
