@@ -4,8 +4,20 @@
 //! The rates are those of `docs/method.md` section 5. Peeking without paying for it must fail
 //! the same check, which shows that the check has teeth.
 
+#[expect(dead_code, reason = "the bench uses all of it")]
+#[path = "../bench/simulate/model/mod.rs"]
+mod model;
+#[expect(dead_code, reason = "the bench uses all of them")]
+#[path = "../bench/simulate/rivals.rs"]
+mod rivals;
+
 use std::collections::BTreeMap;
 
+use model::{
+    course::Course,
+    noise::Noise,
+    world::{Effect, Scene, World},
+};
 use proofload::{
     compare::{
         Boundaries, Comparison, Design, Margins, Metric, Policy, Reason, RoundEvidence, Status,
@@ -15,11 +27,13 @@ use proofload::{
         paired::Paired,
         sequence::{Decision, Family, Scores},
     },
+    replay::Arrangement,
     run::{Class, EndpointStats, Side, Slot},
     units::{count, from_seconds},
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rand_distr::{Bernoulli, Distribution, StandardNormal};
+use rivals::Rule;
 
 const ALPHA: f64 = 0.05;
 
@@ -325,4 +339,120 @@ fn the_slowest_timing_out_shows_in_errors_and_in_the_tail() {
     assert!(named.contains(&("GET /a", Metric::ErrorRate)), "{named:?}");
     assert!(named.contains(&("GET /a", Metric::P99)), "{named:?}");
     assert!(named.iter().all(|(endpoint, _)| *endpoint == "GET /a"));
+}
+
+/// Five endpoints, judged by the plan of five minutes.
+fn scene(noise: Noise, effect: Effect) -> (Scene, Course) {
+    let scene = Scene {
+        endpoints: 5,
+        requests: 2_000,
+        noise,
+        effect,
+    };
+    let course = Course::new(&scene, 300, Arrangement::Simultaneous, &[], &[]);
+    (scene, course)
+}
+
+#[test]
+fn the_whole_pipeline_keeps_quiet_where_the_rules_of_today_cry_wolf() {
+    const RUNS: u64 = 50;
+    let (scene, course) = scene(Noise::Neighbour, Effect::NONE);
+    let mut alarms = [0_u64; 4];
+    for seed in 0..RUNS {
+        let world = || World::new(&scene, course.total_ns(), seed);
+        let after = course.halves(&mut world(), seed);
+        let any = |rule: Rule| (0..5).any(|number| rule(&after, &Scene::endpoint(number)));
+        let own = course.run(&scene, seed);
+        let called = [
+            own.verdict == Verdict::Regressed,
+            any(rivals::thresholds),
+            any(rivals::by_request),
+            any(rivals::by_window),
+        ];
+        alarms
+            .iter_mut()
+            .zip(called)
+            .for_each(|(n, is)| *n += u64::from(is));
+    }
+    assert!(alarms[0] <= 1, "{alarms:?}");
+    // The same check must fail for those who measure one side after the other.
+    assert!(alarms[1..].iter().all(|n| *n >= 3), "{alarms:?}");
+}
+
+#[test]
+fn the_whole_pipeline_finds_what_is_planted_and_blames_nobody_else() {
+    const RUNS: u64 = 8;
+    let slower = Effect {
+        body: 0.10,
+        tail: 0.20,
+        ..Effect::NONE
+    };
+    let rare = Effect {
+        rare: 0.01,
+        ..Effect::NONE
+    };
+    let fail_fast = Effect {
+        fail_fast: 0.02,
+        ..Effect::NONE
+    };
+    for (effect, metric) in [
+        (slower, Metric::P50),
+        (rare, Metric::P99),
+        (fail_fast, Metric::ErrorRate),
+    ] {
+        let (scene, course) = scene(Noise::Correlated, effect);
+        let (mut found, mut blamed) = (0, 0);
+        for seed in 0..RUNS {
+            let comparison = course.run(&scene, seed);
+            let named = regressed(&comparison);
+            found += u64::from(named.contains(&("GET /00", metric)));
+            blamed += u64::from(named.iter().any(|(endpoint, _)| *endpoint != "GET /00"));
+        }
+        assert!(found >= RUNS - 1, "{effect:?}: {found}");
+        assert!(blamed <= 1, "{effect:?}: {blamed}");
+    }
+}
+
+#[test]
+fn a_plan_resized_by_its_pilot_seldom_passes_what_is_not_tolerated() {
+    const RUNS: u64 = 300;
+    let scene = Scene {
+        endpoints: 1,
+        requests: 500,
+        noise: Noise::White(0.07),
+        effect: Effect {
+            body: 0.05,
+            tail: 0.05,
+            ..Effect::NONE
+        },
+    };
+    let alone = ["p99=900%", "errors=50%"];
+    let course = Course::new(
+        &scene,
+        2_000,
+        Arrangement::Interleaved,
+        &alone,
+        &["p50=0%,0us"],
+    );
+    let (mut passed, mut regressed) = (0, 0);
+    for seed in 0..RUNS {
+        let verdict = course.run(&scene, seed).verdict;
+        passed += u64::from(verdict == Verdict::Pass);
+        regressed += u64::from(verdict == Verdict::Regressed);
+    }
+    // 5 % and two standard errors; nine in ten by the plan.
+    assert!(count(passed) / count(RUNS) <= 0.075, "{passed}");
+    assert!(count(regressed) / count(RUNS) >= 0.85, "{regressed}");
+}
+
+#[test]
+fn rounds_between_two_looks_decide_nothing() {
+    for noise in [Noise::Correlated, Noise::LateRounds, Noise::OwnSlow] {
+        let (scene, course) = scene(noise, Effect::NONE);
+        for seed in 0..4 {
+            let at_looks = course.run(&scene, seed);
+            assert_eq!(at_looks, course.conducted(&scene, seed, true), "{noise:?}");
+            assert!(at_looks.rounds.measured >= 8);
+        }
+    }
 }
