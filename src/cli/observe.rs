@@ -5,7 +5,10 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{exit::Failure, say};
-use crate::staging::{Local, Meter, Place};
+use crate::{
+    run::Side,
+    staging::{Local, Meter, Place},
+};
 
 /// What a comparison looks at besides the load.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -48,6 +51,20 @@ impl Given {
         let source = source.map_err(|error| Failure::usage(anyhow!("{flag} {place}: {error}")))?;
         Ok(Self::Place(source))
     }
+}
+
+/// What is said of a comparison in which the resources of one side only are read.
+pub(super) fn one_sided(sources: &[Option<Meter>; 2]) -> Option<String> {
+    let (read, other) = match sources {
+        [Some(_), None] => (Side::Baseline, Side::Candidate),
+        [None, Some(_)] => (Side::Candidate, Side::Baseline),
+        _ => return None,
+    };
+    Some(format!(
+        "CPU and memory are read of the {} only and so not compared; add --{}-resources",
+        read.name(),
+        other.name()
+    ))
 }
 
 impl Resources {
