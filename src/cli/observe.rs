@@ -92,6 +92,27 @@ impl Resources {
         ]))
     }
 
+    /// The same for a live side beside a stored one, in the place of the candidate as in its run.
+    ///
+    /// # Errors
+    /// When the place is not there or cannot be read, or the stored side is given one.
+    pub(super) fn beside_stored(settings: &ObserveSettings, live: Side) -> Result<Self, Failure> {
+        let baseline = ("--baseline-resources", &settings.baseline_resources);
+        let candidate = ("--candidate-resources", &settings.candidate_resources);
+        let (own, stored) = match live {
+            Side::Baseline => (baseline, candidate),
+            Side::Candidate => (candidate, baseline),
+        };
+        if let (flag, Some(place)) = stored {
+            return Err(Failure::usage(anyhow!(
+                "{flag} {place}: a stored side is not measured again, and what it used stands in \
+                 its run; leave the flag out"
+            )));
+        }
+        let own = Given::open(own.0, own.1.as_ref())?;
+        Ok(Self([Given::Nothing, own]))
+    }
+
     /// The same for a run of one side, which is in the place of the candidate.
     ///
     /// # Errors
