@@ -219,6 +219,8 @@ impl CompareArgs {
             ),
         };
         let headers = headers(&[self.comparison.header.as_slice(), own.as_slice()].concat())?;
+        let observe = layered(&self.comparison.observe, &file.observe);
+        let resources = Resources::beside_stored(&observe, side)?;
         let workload = self.comparison.source.open()?;
         check_workload(&workload, like)?;
         self.comparison.safety.check_methods(&workload)?;
@@ -236,6 +238,7 @@ impl CompareArgs {
             safety: &self.comparison.safety,
             start_within: self.comparison.start_timeout,
             out_dir,
+            resources,
         })
     }
 }

@@ -8,6 +8,7 @@ use super::{
     input::{self, Safety},
     labels,
     local::{self, Build, Origin},
+    observe::Resources,
     pipeline::check_recording,
     progress::Progress,
     ready::{self, Asked},
@@ -39,6 +40,7 @@ pub(super) struct Live<'a> {
     pub(super) safety: &'a Safety,
     pub(super) start_within: Span,
     pub(super) out_dir: &'a OutDir,
+    pub(super) resources: Resources,
 }
 
 impl Live<'_> {
@@ -118,8 +120,7 @@ impl Live<'_> {
         let experiment = Experiment {
             load,
             judgement: None,
-            // The stored side says nothing of what it used.
-            resources: [None, None],
+            resources: self.resources.with_builds([None, build.as_ref()]),
         };
         let (lock, shared) = host::occupy();
         let ended = conduct(&experiment, log, |news| {

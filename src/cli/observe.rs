@@ -5,7 +5,10 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{exit::Failure, say};
-use crate::staging::{Local, Meter, Place};
+use crate::{
+    run::Side,
+    staging::{Local, Meter, Place},
+};
 
 /// What a comparison looks at besides the load.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -50,6 +53,20 @@ impl Given {
     }
 }
 
+/// What is said of a comparison in which the resources of one side only are read.
+pub(super) fn one_sided(sources: &[Option<Meter>; 2]) -> Option<String> {
+    let (read, other) = match sources {
+        [Some(_), None] => (Side::Baseline, Side::Candidate),
+        [None, Some(_)] => (Side::Candidate, Side::Baseline),
+        _ => return None,
+    };
+    Some(format!(
+        "CPU and memory are read of the {} only and so not compared; add --{}-resources",
+        read.name(),
+        other.name()
+    ))
+}
+
 impl Resources {
     /// Looks whether the places are there and can be read.
     ///
@@ -73,6 +90,27 @@ impl Resources {
             Given::open("--baseline-resources", baseline)?,
             Given::open("--candidate-resources", candidate)?,
         ]))
+    }
+
+    /// The same for a live side beside a stored one, in the place of the candidate as in its run.
+    ///
+    /// # Errors
+    /// When the place is not there or cannot be read, or the stored side is given one.
+    pub(super) fn beside_stored(settings: &ObserveSettings, live: Side) -> Result<Self, Failure> {
+        let baseline = ("--baseline-resources", &settings.baseline_resources);
+        let candidate = ("--candidate-resources", &settings.candidate_resources);
+        let (own, stored) = match live {
+            Side::Baseline => (baseline, candidate),
+            Side::Candidate => (candidate, baseline),
+        };
+        if let (flag, Some(place)) = stored {
+            return Err(Failure::usage(anyhow!(
+                "{flag} {place}: a stored side is not measured again, and what it used stands in \
+                 its run; leave the flag out"
+            )));
+        }
+        let own = Given::open(own.0, own.1.as_ref())?;
+        Ok(Self([Given::Nothing, own]))
     }
 
     /// The same for a run of one side, which is in the place of the candidate.

@@ -77,7 +77,8 @@ impl Pipeline {
         prepared.experiment.resources = self
             .resources
             .with_builds(builds.each_ref().map(Option::as_ref));
-        let notes = self.ask(&mut prepared, &addresses).await?;
+        let mut notes = self.ask(&mut prepared, &addresses).await?;
+        notes.extend(observe::one_sided(&prepared.experiment.resources));
         for note in &notes {
             say(&format!("note: {}", crate::report::printable(note)));
         }
