@@ -5,10 +5,12 @@
 use crate::{
     binary::honestly,
     engine::quiet,
-    faultd::{Fault, Faultd, MS, Setup, Then},
-    verdicts::{SHORT, compare},
+    faultd::{Fault, MS, Setup, Then},
+    verdicts::compare,
 };
 
+/// One warm-up and ten rounds of half a second, with enough requests to judge two endpoints.
+const LOAD: &str = "-d 10500ms --slot 500ms --rate 240/s --seed 5";
 const USUAL: Fault = Fault::Delay(100 * MS);
 const QUICK: Fault = Fault::Delay(50 * MS);
 
@@ -29,7 +31,7 @@ fn spring(name: &str, fault: &Fault, (rest, codes): (&str, &[i32])) {
     };
     let done = honestly(|| {
         let (a, b) = (server(USUAL), server(fault.clone()));
-        compare(&a, &b, &format!("{SHORT} --request /x {rest}")).run()
+        compare(&a, &b, &format!("{LOAD} --request /x {rest}")).run()
     });
     let said = format!("{name}: {}\n{}\n{}", done.code, done.stdout, done.stderr);
     assert!(codes.contains(&done.code), "{said}");
