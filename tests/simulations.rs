@@ -355,7 +355,7 @@ fn scene(noise: Noise, effect: Effect) -> (Scene, Course) {
 #[test]
 fn the_whole_pipeline_keeps_quiet_where_the_rules_of_today_cry_wolf() {
     const RUNS: u64 = 50;
-    let (scene, course) = scene(Noise::Neighbour, Effect::NONE);
+    let (scene, course) = scene(Noise::Bursts, Effect::NONE);
     let mut alarms = [0_u64; 4];
     for seed in 0..RUNS {
         let world = || World::new(&scene, course.total_ns(), seed);

@@ -32,7 +32,7 @@ struct Args {
     /// Runs of each row, instead of 2,000 for equal sides and 500 for others
     #[arg(long)]
     runs: Option<u64>,
-    /// Only rows of which a cell or the heading contains this text
+    /// Only rows whose line or heading contains this text, such as `| 20 |` for 20 endpoints
     #[arg(long, value_name = "TEXT", default_value = "")]
     rows: String,
     /// Threads; all cores by default
@@ -49,12 +49,8 @@ fn main() -> anyhow::Result<()> {
     let rows = list::all();
     for section in Section::ALL {
         let is_wanted = |row: &&rows::Row| {
-            let mut texts = row
-                .labels
-                .iter()
-                .map(String::as_str)
-                .chain([section.title()]);
-            row.section == section && texts.any(|text| text.contains(&args.rows))
+            let line = format!("{} | {} |", section.title(), row.labels.join(" | "));
+            row.section == section && line.contains(&args.rows)
         };
         let wanted: Vec<_> = rows.iter().filter(is_wanted).collect();
         if wanted.is_empty() {
