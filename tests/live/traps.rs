@@ -93,8 +93,8 @@ fn no_server_that_fails_fast_passes_or_is_called_faster() {
         ),
         (
             "a cap that one side hits",
-            some(0.5, Fault::Silence),
-            ("--max-in-flight 30", &[10]),
+            some(0.1, Fault::Silence),
+            ("--max-in-flight 60", &[10, 11, 12]),
         ),
     ];
     for (name, fault, expected) in traps {
