@@ -221,11 +221,13 @@ impl Found {
         self.code == 12 && self.causes().contains("rounds were dropped")
     }
 
-    /// Which gate metrics regressed, as `ENDPOINT METRIC`.
+    /// Which gate metrics of single endpoints regressed, as `ENDPOINT METRIC`; what one of them
+    /// does shows in the whole workload as well.
     fn regressed(&self) -> Vec<String> {
         let changes = self.report["changes"].as_array().unwrap().iter();
         changes
             .filter(|change| change["gate"] == true && change["status"] == "regressed")
+            .filter(|change| change["endpoint"] != "workload")
             .map(|change| {
                 let text = |key: &str| change[key].as_str().unwrap().to_owned();
                 format!("{} {}", text("endpoint"), text("metric"))

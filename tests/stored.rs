@@ -136,9 +136,7 @@ fn policy() -> Policy {
             "p99=30%".parse().expect("a margin"),
             "errors=1pp".parse().expect("a margin"),
         ]),
-        minimum_effect: Margins::minimum_effect(),
-        alpha: ALPHA,
-        timeout_ns: 30_000_000_000,
+        ..Policy::standard(30_000_000_000)
     }
 }
 

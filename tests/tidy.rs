@@ -50,7 +50,7 @@ csv                 <- report/csv.rs report/injection.rs
 hdrhistogram        <- histogram.rs
 hmac                <- workload/redact/pseudonym.rs
 httparse            <- replay/http1.rs demo/server.rs
-humantime           <- units.rs cli/ compare/policy.rs experiment/plan.rs
+humantime           <- units.rs cli/ compare/rule.rs experiment/plan.rs
 indicatif           <- cli/progress.rs
 jiff                <- cli/ workload/
 mio                 <- replay/

@@ -271,9 +271,7 @@ fn compare(trap: Option<&Trap>, seed: u64) -> Vec<Comparison> {
     let design = Design::new(ROUNDS, true, expected.collect::<BTreeMap<_, _>>());
     let policy = Policy {
         tolerance: Margins::tolerance().with(&["p99=25%".parse().expect("a margin")]),
-        minimum_effect: Margins::minimum_effect(),
-        alpha: 0.05,
-        timeout_ns: TIMEOUT_NS,
+        ..Policy::standard(TIMEOUT_NS)
     };
     let tables = Tables::default();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

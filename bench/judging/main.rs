@@ -16,10 +16,10 @@ use std::{
 use clap::Parser;
 use proofload::{
     compare::{
-        Comparison, Design, Margins, Metric, Policy, RoundEvidence, Tables, evidence::Figures,
+        Comparison, Design, Metric, Policy, RoundEvidence, Tables,
+        evidence::{Figures, Reading},
         judge,
     },
-    histogram::Read,
     run::Side,
     units::{SECOND_NS, count},
 };
@@ -54,12 +54,7 @@ fn main() -> anyhow::Result<()> {
         .collect();
     let expected = names.iter().map(|name| (name.clone(), 1e4)).collect();
     let design = Design::new(args.rounds, true, expected);
-    let policy = Policy {
-        tolerance: Margins::tolerance(),
-        minimum_effect: Margins::minimum_effect(),
-        alpha: 0.05,
-        timeout_ns: 30 * SECOND_NS,
-    };
+    let policy = Policy::standard(30 * SECOND_NS);
     let tables = Tables::default();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let rounds: Vec<RoundEvidence> = (1..=args.rounds)
@@ -107,7 +102,9 @@ fn evidence(round: u32, names: &[String], rng: &mut ChaCha8Rng) -> RoundEvidence
     };
     for side in Side::BOTH {
         let each = names.iter().map(|name| (name.clone(), figures(rng)));
-        evidence.sides[side.index()].endpoints = each.collect::<BTreeMap<_, _>>();
+        let own = &mut evidence.sides[side.index()];
+        own.endpoints = each.collect::<BTreeMap<_, _>>();
+        own.workload = figures(rng);
     }
     evidence
 }
@@ -115,9 +112,9 @@ fn evidence(round: u32, names: &[String], rng: &mut ChaCha8Rng) -> RoundEvidence
 fn figures(rng: &mut ChaCha8Rng) -> Figures {
     let mut read = |metric: Metric| {
         let z: f64 = StandardNormal.sample(rng);
-        let value_ns = 1e7 * (SIGMA * std::f64::consts::FRAC_1_SQRT_2 * z).exp();
-        let width_ns = value_ns / 1e3;
-        (metric != Metric::ErrorRate).then_some(Read { value_ns, width_ns })
+        let value = 1e7 * (SIGMA * std::f64::consts::FRAC_1_SQRT_2 * z).exp();
+        let width = value / 1e3;
+        (metric != Metric::ErrorRate).then_some(Reading { value, width })
     };
     let readings = Metric::ALL.map(&mut read);
     let z: f64 = StandardNormal.sample(rng);

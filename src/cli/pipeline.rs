@@ -324,6 +324,8 @@ impl Pipeline {
                 "alpha": policy.map(|policy| policy.alpha),
                 "tolerance": policy.map(|policy| &policy.tolerance),
                 "minimum_effect": policy.map(|policy| &policy.minimum_effect),
+                "decides": policy.map(|policy| &policy.gate),
+                "rules": self.gate,
                 "inconclusive_as": self.gate.inconclusive_as,
             },
             "targets": { "allow": self.allowed, "insecure": self.trust.insecure },

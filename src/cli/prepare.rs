@@ -14,9 +14,7 @@ use super::{
 };
 use crate::{
     clock::wall_ns,
-    compare::{
-        Design, Margins, Metric, Policy, Tables, Warning, is_judgeable, minimum_requests, prospects,
-    },
+    compare::{Design, Metric, Tables, Warning, is_judgeable, minimum_requests, prospects},
     experiment::{Budget, Experiment, Judgement, Plan, plan},
     replay::{Arrangement, Arrivals, Forecast, Load, forecast, mean_rate},
     tls::Trust,
@@ -68,8 +66,9 @@ impl Wanted<'_> {
         let mut design = Design::new(plan.layout.rounds, simultaneous, of(|it| it.mean));
         design.fewest = of(|it| it.fewest);
         design.sessions.clone_from(&plan.sessions);
+        design.round_s = seconds(plan.layout.round_ns());
         check_judgeable(&design, self.workload, arrivals, &plan)?;
-        let policy = policy(self.gate, limits.total_ns)?;
+        let policy = self.gate.policy(limits.total_ns)?;
         policy
             .check(&design, &self.gate.min_effect)
             .map_err(Failure::usage)?;
@@ -214,25 +213,6 @@ impl Prepared {
         }
         lines
     }
-}
-
-/// What is tolerated, from the settings; a failure counts as the time-out, in nanoseconds.
-///
-/// # Errors
-/// When alpha is out of range (usage).
-pub(super) fn policy(gate: &GateSettings, timeout_ns: u64) -> Result<Policy, Failure> {
-    let alpha = gate.alpha.unwrap_or(0.05);
-    if !(1e-4..=0.2).contains(&alpha) {
-        return Err(Failure::usage(anyhow!(
-            "--alpha {alpha} must lie between 0.0001 and 0.2"
-        )));
-    }
-    Ok(Policy {
-        tolerance: Margins::tolerance().with(&gate.tolerance),
-        minimum_effect: Margins::minimum_effect().with(&gate.min_effect),
-        alpha,
-        timeout_ns,
-    })
 }
 
 /// Refuses a plan in which no latency could be judged, naming what would do.

@@ -3,14 +3,17 @@
 //! Each group of flags is one struct of options. The file holds the same keys; what flags and
 //! environment leave open is filled in from it, and what is left then are the defaults.
 
+mod gate;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::observe::ObserveSettings;
+pub(super) use gate::{GateSettings, InconclusiveAs};
+
 use crate::{
-    compare::MarginRule,
     replay::Arrangement,
     units::{Rate, Span, Speed},
     workload::Protocol,
@@ -107,16 +110,6 @@ impl clap::ValueEnum for Protocol {
     }
 }
 
-/// What INCONCLUSIVE becomes for a gate that knows only yes and no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum InconclusiveAs {
-    /// Exit 0
-    Pass,
-    /// Exit 10
-    Fail,
-}
-
 /// How much is sent, and when.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Load")]
@@ -196,36 +189,6 @@ impl LoadSettings {
         }
         layered(self, &lower)
     }
-}
-
-/// What is tolerated, and how sure the judgement must be.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
-#[command(next_help_heading = "Gate")]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct GateSettings {
-    /// The largest slowdown that you would still ship: [ENDPOINT:]METRIC=REL[,ABS], such as
-    /// p99=10%, 'GET /cart:p50=3%,1ms' or errors=0.1pp; may be repeated, or separated by ;
-    #[arg(
-        long,
-        env = "PROOFLOAD_TOLERANCE",
-        value_name = "MARGIN",
-        value_delimiter = ';'
-    )]
-    pub tolerance: Vec<MarginRule>,
-    /// The smallest slowdown that may block, written likewise
-    #[arg(
-        long,
-        env = "PROOFLOAD_MIN_EFFECT",
-        value_name = "MARGIN",
-        value_delimiter = ';'
-    )]
-    pub min_effect: Vec<MarginRule>,
-    /// Probability of a false alarm over all metrics, and of a false pass of one [default: 0.05]
-    #[arg(long, env = "PROOFLOAD_ALPHA")]
-    pub alpha: Option<f64>,
-    /// What exit code 11 becomes
-    #[arg(long, env = "PROOFLOAD_INCONCLUSIVE_AS", value_enum)]
-    pub inconclusive_as: Option<InconclusiveAs>,
 }
 
 /// Which hosts may be loaded.
@@ -437,6 +400,7 @@ mod tests {
             ("[load]\nrat = \"1/s\"\n", "`rate`"),
             ("[load]\nmax_in_flight = 1\n", "`max-in-flight`"),
             ("[gate]\ntolerence = []\n", "`tolerance`"),
+            ("[gate]\nweights = []\n", "`weight`"),
             ("[targets]\nallows = []\n", "`allow`"),
             ("[laod]\n", "`load`"),
         ] {

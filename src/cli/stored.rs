@@ -11,7 +11,6 @@ use super::{
     exit::{self, Failure},
     labels,
     local::Origin,
-    prepare::policy,
     publish::{End, publish},
     run::ROUNDS_MIN,
     say,
@@ -79,7 +78,7 @@ pub(super) fn load_like(stored: &Stored, given: &LoadSettings) -> Result<LoadSet
 /// # Errors
 /// When it has too few rounds or requests, or the margins do not fit it (usage).
 pub(super) fn check_stored(stored: &Stored, gate: &GateSettings) -> Result<(), Failure> {
-    let policy = policy(gate, timeout_ns(stored)?)?;
+    let policy = gate.policy(timeout_ns(stored)?)?;
     let rounds = stored.rounds();
     let has_died = stored.death().is_some();
     if rounds.len() < ROUNDS_MIN as usize && !has_died {
@@ -137,7 +136,7 @@ impl Apart {
             )));
         }
         check_alike(&baseline.run.header, &candidate.run.header)?;
-        let policy = policy(&self.gate, timeout_ns(baseline)?)?;
+        let policy = self.gate.policy(timeout_ns(baseline)?)?;
         let mut comparison = self.judge(&policy)?;
         let measured = if let Some(measured) = self.measured.take() {
             measured

@@ -2,24 +2,15 @@
 //! first, and no more than anyone reads.
 
 use super::{
-    Change, Metric, Reason, Status,
-    change::{Frame, more_rounds},
-    course::LOOK_FIRST,
-    judge::Judged,
-    sequence::Decision,
-    stored::RUNS_MIN,
+    Change, Reason, Status, change::Frame, course::LOOK_FIRST, metric::Kind, stored::RUNS_MIN,
 };
+use crate::run::WORKLOAD;
 
 /// Open metrics beyond these are only counted.
 const NAMED: usize = 5;
 
 /// The causes of INCONCLUSIVE, or of INVALID by a single metric.
-pub(super) fn list(
-    frame: &Frame,
-    gate: &Judged,
-    changes: &[Change],
-    uncovered: bool,
-) -> Vec<String> {
+pub(super) fn list(frame: &Frame, changes: &[Change], uncovered: bool) -> Vec<String> {
     let mut causes = Vec::new();
     let own = |reason| changes.iter().filter(move |c| c.gate && c.reason == reason);
     for change in own(Reason::Dependent) {
@@ -54,11 +45,7 @@ pub(super) fn list(
         ));
     }
     let open = own(Reason::Noise);
-    causes.extend(
-        open.clone()
-            .take(NAMED)
-            .map(|change| noise(frame, gate, change)),
-    );
+    causes.extend(open.clone().take(NAMED).map(|change| noise(frame, change)));
     let more = open.count().saturating_sub(NAMED);
     if more > 0 {
         causes.push(format!("noise: {more} more metrics are open"));
@@ -67,44 +54,39 @@ pub(super) fn list(
 }
 
 fn name(change: &Change) -> String {
-    format!("{} {}", change.endpoint, change.metric.name())
+    let metric = change.metric.name();
+    match change.endpoint.as_str() {
+        WORKLOAD => format!("the whole workload's {metric}"),
+        endpoint => format!("{endpoint} {metric}"),
+    }
 }
 
-fn noise(frame: &Frame, gate: &Judged, change: &Change) -> String {
-    let track = gate.each().find(|(track, outcome)| {
-        let same = track.endpoint == change.endpoint && track.metric == change.metric;
-        same && outcome.decision == Decision::Open
-    });
-    let together = track.filter(|_| frame.earlier.is_none());
-    let more = together.and_then(|(track, _)| more_rounds(frame, track, gate.membership()));
-    let advice = more.map_or_else(
-        || {
-            if frame.earlier.is_some() {
-                "more stored runs of the baseline, or two live deployments, would do".to_owned()
-            } else {
-                "no number of rounds that anyone would wait for is likely to decide it".to_owned()
-            }
-        },
-        |more| format!("about {more} more rounds would do"),
-    );
+fn noise(frame: &Frame, change: &Change) -> String {
     let Some(interval) = change.change else {
         return format!("noise: {}: too few rounds had requests", name(change));
     };
     let half = (interval.upper - interval.lower) / 2.0;
+    let held = if change.limit.is_some() {
+        "its limit lies inside of that".to_owned()
+    } else {
+        format!("the tolerance is {}", size(change, change.tolerance))
+    };
+    let advice = match frame.earlier {
+        Some(_) => "more stored runs of the baseline, or two live deployments, would do".to_owned(),
+        None => change.advice(),
+    };
     format!(
-        "noise: {} is known to {} only, the tolerance is {}; {advice}",
+        "noise: {} is known to {} only, {held}; {advice}",
         name(change),
-        size(change.metric, half).replacen('+', "±", 1),
-        size(change.metric, change.tolerance),
+        size(change, half).replacen('+', "±", 1),
     )
 }
 
-fn size(metric: Metric, value: f64) -> String {
-    let unit = if metric == Metric::ErrorRate {
-        "pp"
-    } else {
-        "%"
-    };
-    let digits = if metric == Metric::ErrorRate { 3 } else { 1 };
-    format!("{:+.digits$} {unit}", 100.0 * value)
+fn size(change: &Change, value: f64) -> String {
+    match change.metric.traits().kind {
+        Kind::Difference => format!("{:+.3} pp", 100.0 * value),
+        // Where next to nothing is known, digits would say too much.
+        Kind::Ratio if value >= 10.0 => format!("+{:.0} times", value + 1.0),
+        Kind::Ratio => format!("{:+.1} %", 100.0 * value),
+    }
 }

@@ -2,7 +2,7 @@
 //! interval, and what the rounds could have detected (method.md 2.7).
 
 use super::{
-    Boundaries, Change, Design, Interval, Metric, Policy, Reason, RoundEvidence, Status,
+    Boundaries, Change, Design, Interval, Margins, Metric, Policy, Reason, RoundEvidence, Status,
     detectable::rounds_needed,
     distribution::normal_tail,
     paired::{hodges_lehmann, is_bursty},
@@ -31,12 +31,21 @@ impl Frame<'_> {
     }
 }
 
+/// One row to judge: a metric, against the baseline or against a limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Member {
+    pub(super) metric: Metric,
+    /// In the unit of the metric.
+    pub(super) limit: Option<f64>,
+}
+
 /// The family that a metric belongs to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Membership {
     /// Whether it decides the verdict.
     pub(super) gate: bool,
-    /// Alpha shared by all metrics of the family, for what could have been detected.
+    /// The alpha of one metric when the others share the rest evenly, for what could have been
+    /// detected.
     pub(super) alpha: f64,
 }
 
@@ -47,9 +56,13 @@ pub(super) fn judged(
     outcome: Outcome,
     membership: Membership,
 ) -> Change {
-    let mut change = unjudged(frame, &track.endpoint, track.metric, membership.gate);
+    let member = Member {
+        metric: track.metric,
+        limit: track.limit,
+    };
+    let mut change = unjudged(frame, &track.endpoint, member, membership.gate);
     let series = track.series();
-    let to_scale = |value: f64| on_scale(track.metric, value);
+    let to_scale = |value: f64| track.metric.from_scale(value);
     change.status = Status::Inconclusive;
     change.reason = Reason::Noise;
     change.p_regressed = (frame.reached > 0).then_some(outcome.p_regressed);
@@ -67,7 +80,7 @@ pub(super) fn judged(
         .boundaries
         .critical(look.unwrap_or(0), frame.policy.alpha);
     let interval = estimate.interval(normal_tail(critical));
-    (change.status, change.reason) = status(frame, outcome.decision, &estimate, interval);
+    (change.status, change.reason) = status(frame, track, outcome.decision, &estimate, interval);
     change.change = Some(Interval {
         estimate: to_scale(interval.estimate),
         lower: to_scale(interval.lower),
@@ -81,23 +94,34 @@ pub(super) fn judged(
     change.sigma = Some(estimate.sigma());
     change.autocorrelation = estimate.autocorrelation();
     change.detectable = estimate.detectable(membership.alpha).map(to_scale);
+    if change.reason == Reason::Noise && frame.reached > 0 && frame.earlier.is_none() {
+        change.more_rounds = more_rounds(frame, &estimate, membership);
+        let known = frame.design.round_s > 0.0;
+        let more_s = |rounds| f64::from(rounds) * frame.design.round_s;
+        change.more_s = change.more_rounds.filter(|_| known).map(more_s);
+    }
     change
 }
 
 fn status(
     frame: &Frame,
+    track: &Track,
     decision: Decision,
     estimate: &Estimate,
     interval: Interval,
 ) -> (Status, Reason) {
     let naive = || estimate.interval(frame.policy.alpha);
+    let may_improve = track.limit.is_none() && track.metric.traits().improves;
     match decision {
+        Decision::Regressed(_) if track.limit.is_some() => (Status::Regressed, Reason::BeyondLimit),
         Decision::Regressed(_) if interval.lower > estimate.tolerance => {
             (Status::Regressed, Reason::BeyondTolerance)
         }
         Decision::Regressed(_) => (Status::Regressed, Reason::Slower),
         // What is too small to block is too small to boast of.
-        Decision::Pass(_) if interval.upper < -estimate.effect => (Status::Pass, Reason::Improved),
+        Decision::Pass(_) if may_improve && interval.upper < -estimate.effect => {
+            (Status::Pass, Reason::Improved)
+        }
         Decision::Pass(_) if naive().lower > 0.0 => (Status::Pass, Reason::SlowerWithinTolerance),
         Decision::Pass(_) => (Status::Pass, Reason::Ok),
         Decision::Open if estimate.is_dependent() => (Status::Invalid, Reason::Dependent),
@@ -108,9 +132,13 @@ fn status(
 
 /// A change of which nothing is known: too few requests by the plan, or a round without a
 /// figure.
-pub(super) fn unjudged(frame: &Frame, endpoint: &str, metric: Metric, gate: bool) -> Change {
-    let requests = frame.design.expected.get(endpoint).copied();
+pub(super) fn unjudged(frame: &Frame, endpoint: &str, member: Member, gate: bool) -> Change {
     let policy = frame.policy;
+    let metric = member.metric;
+    let margin = |margins: &Margins| match member.limit {
+        Some(_) => 0.0,
+        None => margins.of(endpoint, metric).relative,
+    };
     Change {
         endpoint: endpoint.to_owned(),
         metric,
@@ -121,15 +149,18 @@ pub(super) fn unjudged(frame: &Frame, endpoint: &str, metric: Metric, gate: bool
         } else {
             Reason::TooFewRequests
         },
+        limit: member.limit,
         change: None,
-        tolerance: policy.tolerance.of(endpoint, metric).relative,
-        minimum_effect: policy.minimum_effect.of(endpoint, metric).relative,
+        tolerance: margin(&policy.tolerance),
+        minimum_effect: margin(&policy.minimum_effect),
         baseline: None,
         candidate: None,
         rounds: 0,
-        requests_per_round: requests.unwrap_or(0.0),
+        requests_per_round: frame.design.requests(endpoint),
         sigma: None,
         detectable: None,
+        more_rounds: None,
+        more_s: None,
         p_regressed: None,
         p_pass: None,
         autocorrelation: None,
@@ -139,20 +170,8 @@ pub(super) fn unjudged(frame: &Frame, endpoint: &str, metric: Metric, gate: bool
     }
 }
 
-/// A log ratio as a relative change; a difference of rates as it is.
-fn on_scale(metric: Metric, value: f64) -> f64 {
-    match metric {
-        Metric::ErrorRate => value,
-        _ if value.is_infinite() => value,
-        // Few wild rounds can have bounds of any size; files need numbers.
-        _ => value.clamp(-50.0, 50.0).exp_m1(),
-    }
-}
-
 /// About how many rounds more would decide an open metric, whichever way is nearer.
-pub(super) fn more_rounds(frame: &Frame, track: &Track, membership: Membership) -> Option<u32> {
-    let rounds = frame.rounds_at(frame.reached.checked_sub(1)?);
-    let estimate = track.after(rounds, frame.policy)?;
+fn more_rounds(frame: &Frame, estimate: &Estimate, membership: Membership) -> Option<u32> {
     let centre = estimate.interval(0.5).estimate;
     let pass = (estimate.tolerance - centre) / estimate.sigma();
     let regressed = (centre - estimate.effect) / estimate.sigma();
@@ -161,6 +180,6 @@ pub(super) fn more_rounds(frame: &Frame, track: &Track, membership: Membership) 
         rounds_needed(membership.alpha, regressed),
     ];
     let least = needed.into_iter().flatten().min()?;
-    let done = u32::try_from(rounds).unwrap_or(u32::MAX);
+    let done = u32::try_from(estimate.rounds()).unwrap_or(u32::MAX);
     Some(least.saturating_sub(done).max(2))
 }

@@ -48,6 +48,8 @@ pub enum Reason {
     SlowerWithinTolerance,
     /// REGRESSED: the whole interval lies beyond the tolerance.
     BeyondTolerance,
+    /// REGRESSED: the whole interval lies above the limit.
+    BeyondLimit,
     /// REGRESSED: worse than the minimum effect, and within tolerance was not shown.
     Slower,
     /// REGRESSED: the candidate stopped answering while the baseline was healthy.
@@ -65,6 +67,9 @@ pub enum Reason {
     TooFewRequests,
     /// NOT JUDGED: some round had no figure for it.
     Missing,
+    /// NOT JUDGED: a quantile of the whole workload that stayed open; each endpoint is judged by
+    /// itself, so that nothing waits for it.
+    Unneeded,
 }
 
 /// A two-sided range with its middle.
@@ -91,14 +96,18 @@ pub struct Change {
     pub status: Status,
     /// Why.
     pub reason: Reason,
-    /// Relative change of times (0.1 is 10 % slower) or difference of error rates (0.001 is
-    /// +0.1 pp); positive is worse. Absent when not judged.
+    /// What the candidate was held against instead of the baseline, in the unit of the metric.
+    pub limit: Option<f64>,
+    /// Relative change (0.1 is 10 % slower, or 10 % less goodput) or difference of error rates
+    /// (0.001 is +0.1 pp), against the baseline or the limit; positive is worse. Absent when not
+    /// judged.
     pub change: Option<Interval>,
     /// The tolerance on the scale of `change`, floors applied.
     pub tolerance: f64,
     /// The minimum effect on the scale of `change`, floors applied.
     pub minimum_effect: f64,
-    /// The baseline's level: median over rounds in nanoseconds, or the pooled error rate.
+    /// The baseline's level in the unit of the metric: median over rounds, or the pooled error
+    /// rate.
     pub baseline: Option<f64>,
     /// The candidate's level, likewise.
     pub candidate: Option<f64>,
@@ -111,6 +120,11 @@ pub struct Change {
     /// The smallest true change that this many rounds would have found nine times in ten, on
     /// the scale of `change`.
     pub detectable: Option<f64>,
+    /// About how many rounds more would decide it, while it is open; absent when it is not, or
+    /// when no number that anyone would wait for is likely to.
+    pub more_rounds: Option<u32>,
+    /// How long they take, in seconds, where the length of a round is known.
+    pub more_s: Option<f64>,
     /// Sequential p-value of "worse than the minimum effect", uncorrected.
     pub p_regressed: Option<f64>,
     /// Sequential p-value of "within the tolerance".
@@ -123,6 +137,44 @@ pub struct Change {
     pub bursty: bool,
     /// The per-round statistic of each valid round (log ratio or difference).
     pub series: Vec<f64>,
+}
+
+/// A limit counts for the length of a strip as if a quarter of it were tolerated.
+const LIMIT_PART: f64 = 0.25;
+
+impl Change {
+    /// One tolerance on the scale of `change`, so that all metrics can stand on one scale; above
+    /// 0.
+    pub fn unit(&self) -> f64 {
+        match self.limit {
+            Some(limit) if self.metric == Metric::ErrorRate => LIMIT_PART * limit,
+            Some(_) => LIMIT_PART,
+            // Where nothing is tolerated, one part in a hundred.
+            None if self.tolerance <= 0.0 => 0.01,
+            None => self.tolerance,
+        }
+    }
+
+    /// What would decide an open metric, in a few words: "about 6 more minutes would do".
+    pub fn advice(&self) -> String {
+        match (self.more_s, self.more_rounds) {
+            (Some(seconds), _) => format!("about {} would do", more_time(seconds)),
+            (None, Some(rounds)) => format!("about {rounds} more rounds would do"),
+            (None, None) => "more time is not likely to decide it".to_owned(),
+        }
+    }
+}
+
+/// A length of time to be added, in the unit that people would plan with.
+fn more_time(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s < 89.5 => (s.max(1.0), "second"),
+        s if s < 89.5 * 60.0 => (s / 60.0, "minute"),
+        s => (s / 3_600.0, "hour"),
+    };
+    let value = value.ceil();
+    let ending = if value > 1.0 { "s" } else { "" };
+    format!("{value:.0} more {unit}{ending}")
 }
 
 /// Something the reader should know that does not change the verdict.
@@ -141,8 +193,11 @@ pub struct RoundsUsed {
     pub planned: u32,
     /// Rounds that were measured completely, without the discarded first.
     pub measured: u32,
-    /// Rounds that were judged.
+    /// Those of them that nothing disturbed.
     pub valid: u32,
+    /// Those of them that the last look took in; the others wait for the next.
+    #[serde(default)]
+    pub judged: u32,
     /// Dropped rounds by reason; a round with two reasons counts under the first.
     pub dropped: BTreeMap<String, u32>,
 }
@@ -164,4 +219,24 @@ pub struct Comparison {
     pub warnings: Vec<Warning>,
     /// Whether nothing more can change: the run may stop here.
     pub decided: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_time_is_said_as_people_plan_it() {
+        for (seconds, said) in [
+            (0.2, "1 more second"),
+            (40.0, "40 more seconds"),
+            (89.0, "89 more seconds"),
+            (90.0, "2 more minutes"),
+            (351.0, "6 more minutes"),
+            (5_000.0, "84 more minutes"),
+            (7_300.0, "3 more hours"),
+        ] {
+            assert_eq!(more_time(seconds), said);
+        }
+    }
 }

@@ -11,12 +11,37 @@ use std::{
 use super::{Metric, Policy, proportion::Failures};
 use crate::{
     histogram::{Histogram, Read},
-    run::{Class, EndpointStats, Group, Side, Signs, Slot},
+    run::{Class, EndpointStats, Group, Side, Signs, Slot, WORKLOAD},
     units::count,
 };
 
 /// A side is at its in-flight cap when at least one in so many requests was not sent for it.
 const CAP_SHARE: u64 = 1_000;
+
+/// The number of one metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading {
+    /// The number, in the unit of the metric.
+    pub value: f64,
+    /// How finely it was measured: the width of the histogram's bucket, or 0.
+    pub width: f64,
+}
+
+impl Reading {
+    /// A number that was counted and not read from a histogram.
+    pub fn exactly(value: f64) -> Self {
+        Self { value, width: 0.0 }
+    }
+}
+
+impl From<Read> for Reading {
+    fn from(read: Read) -> Self {
+        Self {
+            value: read.value_ns,
+            width: read.width_ns,
+        }
+    }
+}
 
 /// What one endpoint did on one side in one round.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,9 +60,11 @@ pub struct Figures {
     pub unanswered: u64,
     /// Requests that were sent again after a keep-alive race.
     pub retried: u64,
+    /// Answers by status.
+    pub statuses: BTreeMap<u16, u64>,
     /// The reading of each metric in the order of [`Metric::ALL`]; absent without requests,
     /// and for the error rate.
-    pub readings: [Option<Read>; 6],
+    pub readings: [Option<Reading>; Metric::COUNT],
 }
 
 impl Figures {
@@ -49,11 +76,16 @@ impl Figures {
         }
     }
 
-    /// The reading of one metric in nanoseconds.
-    pub fn reading(&self, metric: Metric) -> Option<Read> {
+    /// The reading of one metric in its unit; above 0.
+    pub fn reading(&self, metric: Metric) -> Option<Reading> {
         let read = self.readings[metric as usize]?;
-        let sound = read.value_ns > 0.0 && read.value_ns.is_finite() && read.width_ns >= 0.0;
+        let sound = read.value > 0.0 && read.value.is_finite() && read.width >= 0.0;
         sound.then_some(read)
+    }
+
+    /// Gives the reading of one metric.
+    pub fn set(&mut self, metric: Metric, reading: Option<Reading>) {
+        self.readings[metric as usize] = reading;
     }
 }
 
@@ -62,6 +94,8 @@ impl Figures {
 pub struct SideEvidence {
     /// What each endpoint did.
     pub endpoints: BTreeMap<String, Figures>,
+    /// What all of them did together; apart from them, so that no sum counts it twice.
+    pub workload: Figures,
     /// How the generator did.
     pub health: Signs,
     /// Whether a noticeable part of the schedule was not sent for the in-flight cap.
@@ -119,9 +153,13 @@ impl RoundEvidence {
         &self.sides[side.index()]
     }
 
-    /// What both sides did at one endpoint, the baseline first; `None` when one never had it.
+    /// What both sides did at one endpoint, or all together under [`WORKLOAD`], the baseline
+    /// first; `None` when one never had it.
     pub fn endpoint(&self, endpoint: &str) -> Option<[&Figures; 2]> {
-        let of = |side: Side| self.side(side).endpoints.get(endpoint);
+        let of = |side: Side| match endpoint {
+            WORKLOAD => Some(&self.side(side).workload),
+            _ => self.side(side).endpoints.get(endpoint),
+        };
         Some([of(Side::Baseline)?, of(Side::Candidate)?])
     }
 }
@@ -145,6 +183,29 @@ impl<'a> Merged<'a> {
         Self { slots, endpoints }
     }
 
+    /// All endpoints as one. The distributions that nothing is read from are left out.
+    fn total(&self) -> Cow<'_, EndpointStats> {
+        let mut all = self.endpoints.values();
+        if let (Some(only), None) = (all.next(), all.next()) {
+            return Cow::Borrowed(only);
+        }
+        let mut total = EndpointStats::default();
+        for stats in self.endpoints.values() {
+            total.scheduled += stats.scheduled;
+            total.retried += stats.retried;
+            total.ok_bytes += stats.ok_bytes;
+            for (class, n) in &stats.classes {
+                *total.classes.entry(*class).or_default() += n;
+            }
+            for (status, n) in &stats.statuses {
+                *total.statuses.entry(*status).or_default() += n;
+            }
+            total.response.merge(&stats.response);
+            total.first_byte.merge(&stats.first_byte);
+        }
+        Cow::Owned(total)
+    }
+
     fn at_cap(&self) -> bool {
         let sum = |of: fn(&EndpointStats) -> u64| -> u64 {
             self.endpoints.values().map(|stats| of(stats)).sum()
@@ -160,6 +221,7 @@ impl<'a> Merged<'a> {
         };
         SideEvidence {
             endpoints: self.endpoints.iter().map(endpoint).collect(),
+            workload: figures(&self.total(), cap_counts, timeout_ns),
             health: Signs::of(self.slots.iter().copied()),
             at_cap: self.at_cap(),
         }
@@ -182,7 +244,7 @@ fn figures(stats: &EndpointStats, cap_counts: bool, timeout_ns: u64) -> Figures 
     let capped = if cap_counts { capped(stats) } else { 0 };
     let unanswered = theirs(Group::TransportError) + capped;
     let failures = http_errors + unanswered;
-    let read = |metric| reading(metric, &stats.response, failures, timeout_ns);
+    let read = |metric| reading(metric, stats, failures, timeout_ns);
     Figures {
         scheduled: stats.scheduled,
         ok: stats.response.count(),
@@ -191,28 +253,50 @@ fn figures(stats: &EndpointStats, cap_counts: bool, timeout_ns: u64) -> Figures 
         throttled: stats.classes.get(&Class::Throttled).copied().unwrap_or(0),
         unanswered,
         retried: stats.retried,
+        statuses: stats.statuses.clone(),
         readings: Metric::ALL.map(read),
     }
 }
 
-/// One figure of a distribution in which `failures` more values lie above all others: the
-/// value at rank `ceil(q·N)`, or the time-out when a failure has that rank (method.md 2.2).
-fn reading(metric: Metric, ok: &Histogram, failures: u64, timeout_ns: u64) -> Option<Read> {
+/// The reading of one metric; `None` where there is nothing to read.
+fn reading(
+    metric: Metric,
+    stats: &EndpointStats,
+    failures: u64,
+    timeout_ns: u64,
+) -> Option<Reading> {
+    let good = stats.response.count();
+    let quantile = |ok: &Histogram| quantile(metric.quantile()?, ok, failures, timeout_ns);
+    match metric {
+        Metric::ErrorRate => None,
+        Metric::P50 | Metric::P90 | Metric::P99 | Metric::P999 => quantile(&stats.response),
+        // Files may lack these times.
+        Metric::FirstByte | Metric::FirstByteP99 if stats.first_byte.count() != good => None,
+        Metric::FirstByte | Metric::FirstByteP99 => quantile(&stats.first_byte),
+        Metric::Mean => {
+            let failed = count(timeout_ns) * count(failures);
+            let sum = stats.response.mean_ns() * count(good) + failed;
+            (good + failures > 0).then(|| Reading::exactly(sum / count(good + failures)))
+        }
+        // Half an answer stands for none, and a byte for an empty body: ratios need something.
+        Metric::Goodput => (stats.scheduled > 0)
+            .then(|| Reading::exactly(count(good).max(0.5) / count(stats.scheduled))),
+        Metric::Size => {
+            (good > 0).then(|| Reading::exactly((count(stats.ok_bytes) / count(good)).max(1.0)))
+        }
+    }
+}
+
+/// A quantile of a distribution in which `failures` more values lie above all others: the value
+/// at rank `ceil(q·N)`, or the time-out when a failure has that rank (method.md 2.2).
+fn quantile(quantile: f64, ok: &Histogram, failures: u64, timeout_ns: u64) -> Option<Reading> {
     let total = count(ok.count() + failures);
-    if total == 0.0 || metric == Metric::ErrorRate {
+    if total == 0.0 {
         return None;
     }
-    let exactly = |value_ns: f64| Read {
-        value_ns,
-        width_ns: 0.0,
-    };
-    let timeout = count(timeout_ns);
-    let Some(quantile) = metric.quantile() else {
-        let sum = ok.mean_ns() * count(ok.count()) + timeout * count(failures);
-        return Some(exactly(sum / total));
-    };
     let rank = (quantile * total).ceil().max(1.0);
-    Some(ok.rank(rank).unwrap_or_else(|| exactly(timeout)))
+    let read = ok.rank(rank).map(Reading::from);
+    Some(read.unwrap_or_else(|| Reading::exactly(count(timeout_ns))))
 }
 
 /// The endpoints that any round has seen, in the order of their names.
@@ -239,22 +323,18 @@ pub(super) fn share(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::Margins;
     use crate::run::Health;
 
     fn policy() -> Policy {
-        Policy {
-            tolerance: Margins::tolerance(),
-            minimum_effect: Margins::minimum_effect(),
-            alpha: 0.05,
-            timeout_ns: 30_000_000_000,
-        }
+        Policy::standard(30_000_000_000)
     }
 
     fn slot(side: Side, position: u8, ok_ms: &[u64], others: &[(Class, u64)]) -> Slot {
         let mut stats = EndpointStats::default();
         for ms in ok_ms {
             stats.response.record(ms * 1_000_000);
+            stats.first_byte.record(ms * 500_000);
+            stats.ok_bytes += 200;
         }
         stats.classes.insert(Class::Ok, ok_ms.len() as u64);
         stats.classes.extend(others.iter().copied());
@@ -284,7 +364,7 @@ mod tests {
         let bad = slot(Side::Candidate, 0, &[10; 98], &[(Class::Http5xx, 2)]);
         let found = figures(&[good, bad], Side::Candidate);
         assert_eq!((found.ok, found.failures, found.http_errors), (98, 2, 2));
-        let value = |metric| found.reading(metric).unwrap().value_ns;
+        let value = |metric| found.reading(metric).unwrap().value;
         assert!((value(Metric::P90) / 10e6 - 1.0).abs() < 1e-3);
         assert_eq!(value(Metric::P99), 30e9);
         assert!((value(Metric::Mean) / 0.6098e9 - 1.0).abs() < 1e-3);
@@ -334,7 +414,7 @@ mod tests {
         assert!(!round.baseline_first);
         let [baseline, _] = round.endpoint("GET /").unwrap();
         assert_eq!(baseline.ok, 40);
-        let p50 = baseline.reading(Metric::P50).unwrap().value_ns;
+        let p50 = baseline.reading(Metric::P50).unwrap().value;
         assert!((p50 / 20e6 - 1.0).abs() < 1e-3, "{p50}");
     }
 
@@ -363,7 +443,55 @@ mod tests {
         ];
         assert_eq!(figures(&slots, Side::Baseline).reading(Metric::P50), None);
         let found = figures(&slots, Side::Candidate);
-        assert_eq!(found.reading(Metric::P50).unwrap().value_ns, 30e9);
-        assert_eq!(found.reading(Metric::Mean).unwrap().value_ns, 30e9);
+        assert_eq!(found.reading(Metric::P50).unwrap().value, 30e9);
+        assert_eq!(found.reading(Metric::Mean).unwrap().value, 30e9);
+    }
+
+    #[test]
+    fn goodput_counts_what_was_offered_and_size_what_was_good() {
+        let others = [(Class::Http5xx, 20), (Class::NotSentCap, 30)];
+        let bad = slot(Side::Candidate, 0, &[10; 50], &others);
+        let good = slot(Side::Baseline, 0, &[10; 100], &[]);
+        let found = figures(&[good, bad.clone()], Side::Candidate);
+        let value = |metric| found.reading(metric).map(|read| read.value);
+        assert_eq!(value(Metric::Goodput), Some(0.5));
+        assert_eq!(value(Metric::Size), Some(200.0));
+        let first = value(Metric::FirstByte).unwrap();
+        assert!((first / 5e6 - 1.0).abs() < 1e-3, "{first}");
+        assert_eq!(value(Metric::FirstByteP99), Some(30e9));
+        let silent = slot(Side::Baseline, 0, &[], &[(Class::ConnectRefused, 10)]);
+        let found = figures(&[silent, bad], Side::Baseline);
+        assert_eq!(found.reading(Metric::Goodput).unwrap().value, 0.05);
+        assert_eq!(found.reading(Metric::Size), None);
+    }
+
+    #[test]
+    fn the_whole_workload_is_all_endpoints_and_in_no_sum() {
+        let two = |side, ms: u64| {
+            let mut slot = slot(side, 0, &[10; 100], &[(Class::Http5xx, 4)]);
+            let other = self::slot(side, 0, &[ms; 300], &[]).endpoints["GET /"].clone();
+            slot.endpoints.insert("GET /b".to_owned(), other);
+            slot
+        };
+        let slots = [two(Side::Baseline, 20), two(Side::Candidate, 30)];
+        let round = RoundEvidence::from_slots(1, &slots, &policy()).unwrap();
+        let [_, all] = round.endpoint(WORKLOAD).unwrap();
+        assert_eq!((all.scheduled, all.ok, all.failures), (404, 400, 4));
+        let p50 = all.reading(Metric::P50).unwrap().value;
+        assert!((p50 / 30e6 - 1.0).abs() < 1e-3, "{p50}");
+        assert_eq!(all.reading(Metric::P999).unwrap().value, 30e9);
+        assert_eq!(
+            round.side(Side::Candidate).sum(|figures| figures.scheduled),
+            404
+        );
+        assert_eq!(endpoints(std::slice::from_ref(&round)).len(), 2);
+        // One endpoint alone is the whole.
+        let one = slot(Side::Baseline, 0, &[10; 9], &[]);
+        let other = slot(Side::Candidate, 0, &[10; 9], &[]);
+        let round = RoundEvidence::from_slots(1, &[one, other], &policy()).unwrap();
+        assert_eq!(
+            round.side(Side::Baseline).workload,
+            round.side(Side::Baseline).endpoints["GET /"]
+        );
     }
 }

@@ -7,18 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Change, Comparison, Design, Metric, Policy, Reason, RoundEvidence, Status, Tables, Verdict,
-    Warning, causes,
-    change::{Frame, Membership, judged, unjudged},
+    Warning, answers, causes,
+    change::Frame,
     course::looks,
     evidence::endpoints,
+    judged::{Judged, Members},
     paired::welch,
-    planning::{is_planned, rounds_enough},
-    sequence::{Decision, Family, Outcome},
+    planning::{is_required, rounds_enough},
+    sequence::{Decision, Outcome},
     spending::Look,
     track::Track,
     validity::{BASELINE_GONE, Validity, examine},
 };
-use crate::run::Side;
+use crate::run::{Side, WORKLOAD};
 
 mod apart;
 
@@ -50,11 +51,11 @@ fn judge_beside(
     rounds: &[RoundEvidence],
     earlier: Option<&[Vec<&RoundEvidence>]>,
 ) -> Comparison {
-    let validity = examine(design, policy, rounds);
+    let mut validity = examine(design, policy, rounds);
     let names: BTreeSet<&str> = design.expected.keys().map(String::as_str).collect();
     let names: Vec<&str> = names.union(&endpoints(rounds)).copied().collect();
-    let gate = Members::of(design, (&validity.valid, earlier), &names, true);
-    let shown = Members::of(design, (&validity.valid, earlier), &names, false);
+    let gate = Members::of(design, policy, (&validity.valid, earlier), (&names, true));
+    let shown = Members::of(design, policy, (&validity.valid, earlier), (&names, false));
     let enough = design
         .enough
         .or_else(|| rounds_enough(design, policy, &gate.tracks));
@@ -84,16 +85,21 @@ fn judge_beside(
     let mut changes = gate.changes(&frame);
     changes.extend(shown.changes(&frame));
     block_by_errors(&mut changes);
-    excuse_rare(design, &mut changes);
+    excuse(&frame, &mut changes);
     if validity.is_unavailable {
         mark_unavailable(&mut changes);
     }
     let coverage = coverage(design, &changes);
-    let verdict = verdict(design, &validity, &changes, coverage);
+    let verdict = verdict(&frame, &validity, &changes, coverage);
+    let last = frame.reached.checked_sub(1);
+    let judged = last.map_or(0, |look| frame.rounds_at(look));
+    validity.rounds.judged = u32::try_from(judged).unwrap_or(u32::MAX);
+    let seen = &validity.valid[..judged];
+    let answers = answers::warnings(policy, &names, seen, &changes);
     let causes = match verdict {
         Verdict::Invalid if !validity.causes.is_empty() => validity.causes.clone(),
         Verdict::Invalid | Verdict::Inconclusive => {
-            causes::list(&frame, &gate, &changes, coverage < COVERAGE)
+            causes::list(&frame, &changes, coverage < COVERAGE)
         }
         Verdict::Pass | Verdict::Regressed => Vec::new(),
     };
@@ -107,136 +113,28 @@ fn judge_beside(
         decided: is_over || is_decided(&frame, &validity, &gate),
         changes,
         coverage,
-        warnings: validity.warnings.into_iter().chain(order).collect(),
+        warnings: validity
+            .warnings
+            .into_iter()
+            .chain(order)
+            .chain(answers)
+            .collect(),
         rounds: validity.rounds,
     }
 }
 
-/// The metrics of one family: their series by endpoint, and what could not be read.
-struct Members {
-    gate: bool,
-    tracks: Vec<Vec<Track>>,
-    /// Endpoint, metric, and why there is no track.
-    left_out: Vec<(String, Metric, Reason)>,
-}
-
-impl Members {
-    /// Of these rounds, with those of earlier runs of the baseline where the sides were not
-    /// measured together.
-    fn of(
-        design: &Design,
-        (rounds, earlier): (&[&RoundEvidence], Option<&[Vec<&RoundEvidence>]>),
-        names: &[&str],
-        gate: bool,
-    ) -> Self {
-        let mut left_out = Vec::new();
-        let mut tracks = Vec::new();
-        let metrics = Metric::ALL
-            .into_iter()
-            .filter(|metric| Metric::GATE.contains(metric) == gate);
-        for name in names {
-            let mut own = Vec::new();
-            for metric in metrics.clone() {
-                let reason = match Track::of(name, metric, rounds) {
-                    _ if !is_planned(design, name, metric) => Reason::TooFewRequests,
-                    None => Reason::Missing,
-                    Some(track) => {
-                        own.push(track.beside(earlier));
-                        continue;
-                    }
-                };
-                left_out.push(((*name).to_owned(), metric, reason));
-            }
-            if !own.is_empty() {
-                tracks.push(own);
-            }
-        }
-        Self {
-            gate,
-            tracks,
-            left_out,
-        }
-    }
-}
-
-/// One family, decided.
-pub(super) struct Judged {
-    members: Members,
-    pub(super) alpha: f64,
-    pub(super) outcomes: Vec<Vec<Outcome>>,
-}
-
-impl Judged {
-    fn of(frame: &Frame, members: Members) -> Self {
-        let score = |track: &Track| {
-            let looks = 0..frame.reached;
-            let at = |look| track.after(frame.rounds_at(look), frame.policy);
-            let none = super::sequence::Scores::NONE;
-            looks
-                .map(|look| at(look).map_or(none, |estimate| estimate.scores()))
-                .collect()
-        };
-        let scores: Vec<Vec<Vec<_>>> = members
-            .tracks
-            .iter()
-            .map(|own: &Vec<Track>| own.iter().map(score).collect())
-            .collect();
-        let family = Family {
-            boundaries: frame.boundaries,
-            alpha: frame.policy.alpha,
-            weights: &vec![1.0; members.tracks.len()],
-        };
-        let outcomes = family.decide(&scores);
-        let size = members.tracks.iter().flatten().count().max(1);
-        let alpha = frame.policy.alpha / super::distribution::size(size);
-        Self {
-            members,
-            alpha,
-            outcomes,
-        }
-    }
-
-    pub(super) fn membership(&self) -> Membership {
-        Membership {
-            gate: self.members.gate,
-            alpha: self.alpha,
-        }
-    }
-
-    /// Every track with its outcome.
-    pub(super) fn each(&self) -> impl Iterator<Item = (&Track, Outcome)> {
-        let outcomes = self.outcomes.iter().flatten().copied();
-        self.members.tracks.iter().flatten().zip(outcomes)
-    }
-
-    fn changes(&self, frame: &Frame) -> Vec<Change> {
-        let found = self
-            .each()
-            .map(|(track, outcome)| judged(frame, track, outcome, self.membership()));
-        let rest = self
-            .members
-            .left_out
-            .iter()
-            .map(|(endpoint, metric, reason)| {
-                // Too few requests were known before the run: such a metric never was in the gate.
-                let gate = self.members.gate && *reason == Reason::Missing;
-                let change = unjudged(frame, endpoint, *metric, gate);
-                Change {
-                    reason: *reason,
-                    ..change
-                }
-            });
-        found.chain(rest).collect()
-    }
-}
-
-/// No latency passes, and none is called improved, where the errors do not pass.
+/// No other metric passes, and none is called improved, where the errors do not pass.
 fn block_by_errors(changes: &mut [Change]) {
-    let sound: BTreeSet<String> = changes
-        .iter()
-        .filter(|change| change.metric == Metric::ErrorRate && change.status == Status::Pass)
+    let is_errors = |change: &Change| change.metric == Metric::ErrorRate && change.limit.is_none();
+    let errors = || changes.iter().filter(|change| is_errors(change));
+    let mut sound: BTreeSet<String> = errors()
+        .filter(|change| change.status == Status::Pass)
         .map(|change| change.endpoint.clone())
         .collect();
+    // Where the whole is one endpoint, its errors are judged there.
+    if errors().all(|change| change.status == Status::Pass) {
+        sound.insert(WORKLOAD.to_owned());
+    }
     for change in changes {
         let passes = change.metric != Metric::ErrorRate && change.status == Status::Pass;
         if passes && !sound.contains(&change.endpoint) {
@@ -246,22 +144,28 @@ fn block_by_errors(changes: &mut [Change]) {
     }
 }
 
-/// The error rate of an endpoint without a judged latency can fail the gate but not hold it
-/// up: a recording's rare endpoints would otherwise keep every comparison open for ever, and
-/// the coverage rule already bounds what they may carry (docs/decisions/0006).
-fn excuse_rare(design: &Design, changes: &mut [Change]) {
+/// What can fail the gate but not hold it up is not called open. That is the error rate of an
+/// endpoint without a judged latency: a recording's rare endpoints would otherwise keep every
+/// comparison open for ever, and the coverage rule already bounds what they may carry
+/// (docs/decisions/0006). And it is a quantile of the whole workload: where it lies between the
+/// times of two endpoints it jumps, and each of them is judged by itself.
+fn excuse(frame: &Frame, changes: &mut [Change]) {
     for change in changes {
-        let open = change.gate && change.status == Status::Inconclusive;
-        if open && !is_required(design, &change.endpoint) {
+        let open = [Status::Inconclusive, Status::Invalid].contains(&change.status);
+        if change.gate && open && !waits_for(frame, change) {
             change.status = Status::NotJudged;
-            change.reason = Reason::TooFewRequests;
+            change.reason = match change.endpoint.as_str() {
+                WORKLOAD => Reason::Unneeded,
+                _ => Reason::TooFewRequests,
+            };
         }
     }
 }
 
-/// Whether PASS waits for the gate metrics of this endpoint.
-fn is_required(design: &Design, endpoint: &str) -> bool {
-    is_planned(design, endpoint, Metric::P50)
+/// Whether PASS waits for this gate metric.
+fn waits_for(frame: &Frame, change: &Change) -> bool {
+    let member = (change.metric, change.limit.is_some());
+    is_required(frame.design, frame.policy, &change.endpoint, member)
 }
 
 fn mark_unavailable(changes: &mut [Change]) {
@@ -319,8 +223,10 @@ pub fn judge_failing(mut comparison: Comparison, said: &str) -> Comparison {
 
 /// The share of the planned requests that belongs to endpoints whose median was judged.
 fn coverage(design: &Design, changes: &[Change]) -> f64 {
-    let is_judged =
-        |change: &&Change| change.metric == Metric::P50 && change.status != Status::NotJudged;
+    let is_judged = |change: &&Change| {
+        let own = change.endpoint != WORKLOAD && change.limit.is_none();
+        own && change.metric == Metric::P50 && change.status != Status::NotJudged
+    };
     let judged = changes.iter().filter(is_judged);
     let covered: f64 = judged.map(|change| change.requests_per_round).sum();
     let total: f64 = design.expected.values().sum();
@@ -332,9 +238,9 @@ fn coverage(design: &Design, changes: &[Change]) -> f64 {
 }
 
 /// The answer for the whole; the order of the lines is the order of precedence.
-fn verdict(design: &Design, validity: &Validity, changes: &[Change], coverage: f64) -> Verdict {
+fn verdict(frame: &Frame, validity: &Validity, changes: &[Change], coverage: f64) -> Verdict {
     let gate = || changes.iter().filter(|change| change.gate);
-    let required = || gate().filter(|change| is_required(design, &change.endpoint));
+    let required = || gate().filter(|change| waits_for(frame, change));
     let any = |status| gate().any(|change| change.status == status);
     if validity.is_unavailable {
         Verdict::Regressed
@@ -367,7 +273,9 @@ fn is_decided(frame: &Frame, validity: &Validity, gate: &Judged) -> bool {
         .any(|look| frame.reached > look + 1);
     let open = || {
         let required = gate.each().filter(|(track, outcome)| {
-            is_required(frame.design, &track.endpoint) && outcome.decision == Decision::Open
+            let member = (track.metric, track.limit.is_some());
+            let waits = is_required(frame.design, frame.policy, &track.endpoint, member);
+            waits && outcome.decision == Decision::Open
         });
         required.map(|(track, _)| track)
     };
@@ -411,6 +319,10 @@ fn order_warnings(frame: &Frame, rounds: &[&RoundEvidence], gate: &Judged) -> Ve
         .map(|round| (round.round, round.baseline_first))
         .collect();
     let warning = |(track, _): (&Track, Outcome)| {
+        // A limit has no other side.
+        if track.limit.is_some() {
+            return None;
+        }
         let began = |with: bool| track.series_where(|round| first.get(&round) == Some(&with));
         let t = welch(&began(true), &began(false))?;
         (t.abs() > ORDER_T).then(|| Warning {
@@ -438,7 +350,7 @@ fn worst_first(a: &Change, b: &Change) -> std::cmp::Ordering {
     // In units of the tolerance, so that errors and times can stand in one order.
     let size = |change: &Change| {
         let interval = change.change?;
-        Some(interval.estimate / change.tolerance.max(f64::MIN_POSITIVE))
+        Some(interval.estimate / change.unit())
     };
     let largest = |change: &Change| size(change).unwrap_or(f64::NEG_INFINITY);
     b.gate
@@ -447,6 +359,7 @@ fn worst_first(a: &Change, b: &Change) -> std::cmp::Ordering {
         .then(largest(b).total_cmp(&largest(a)))
         .then_with(|| a.endpoint.cmp(&b.endpoint))
         .then(a.metric.cmp(&b.metric))
+        .then(a.limit.is_some().cmp(&b.limit.is_some()))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! statistics of sides that were not measured together; `checkup` says whether a run of one side
 //! can be trusted.
 
+mod answers;
 pub mod bodies;
 mod causes;
 mod change;
@@ -18,12 +19,17 @@ pub mod detectable;
 pub mod distribution;
 pub mod evidence;
 pub mod family;
+mod gate;
 mod judge;
-mod metric;
+mod judged;
+mod limit;
+mod margin;
+pub mod metric;
 pub mod paired;
 mod planning;
 mod policy;
 pub mod proportion;
+mod rule;
 pub mod sequence;
 pub mod spending;
 pub mod stored;
@@ -35,12 +41,13 @@ pub use checkup::{Checkup, Diagnosis};
 pub use comparison::{Change, Comparison, Interval, Reason, RoundsUsed, Status, Verdict, Warning};
 pub use course::{LOOK_FIRST, Tables};
 pub use evidence::RoundEvidence;
+pub use gate::Gate;
 pub use judge::{NOT_TOGETHER, design_apart, judge, judge_apart, judge_death, judge_failing};
+pub use margin::{Margin, Margins};
 pub use metric::Metric;
 pub use planning::{
     Prospect, ROUNDS_MAX, clean_requests_needed, is_judgeable, minimum_requests, prospects,
 };
-pub use policy::{
-    Design, Margin, MarginRule, Margins, Policy, PolicyError, PolicyProblem, Session,
-};
+pub use policy::{Design, Policy, PolicyProblem, Session};
+pub use rule::{LimitRule, MarginRule, RuleError, ToleranceRule};
 pub use spending::{Boundaries, Look};

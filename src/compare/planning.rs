@@ -9,6 +9,7 @@ use super::{
     proportion::clean_requests,
     track::Track,
 };
+use crate::run::WORKLOAD;
 
 /// The spread that the first rounds show is taken for a little larger than it is: so few rounds
 /// know it badly (method.md 2.8).
@@ -18,21 +19,31 @@ const MISSED: f64 = 0.1;
 /// More rounds than this are never planned (method.md 2.11).
 pub const ROUNDS_MAX: u32 = 40;
 
-/// The requests per round and side that a metric needs to be judged: five observations beyond
-/// the quantile (method.md 2.2), and for the median and the mean enough to be one.
+/// The requests per round and side that a metric needs to be judged (method.md 2.2).
 pub fn minimum_requests(metric: Metric) -> f64 {
-    match metric {
-        Metric::ErrorRate => 0.0,
-        Metric::P50 | Metric::P90 | Metric::Mean => 50.0,
-        Metric::P99 => 500.0,
-        Metric::P999 => 5_000.0,
-    }
+    metric.traits().requests
 }
 
 /// Whether the schedule holds enough requests of an endpoint to judge a metric.
 pub(super) fn is_planned(design: &Design, endpoint: &str, metric: Metric) -> bool {
-    let fewest = design.fewest.get(endpoint).copied().unwrap_or(0.0);
+    let fewest = design.fewest(endpoint);
     fewest > 0.0 && fewest >= minimum_requests(metric)
+}
+
+/// Whether PASS waits for a gate metric of an endpoint: a change against the baseline, or a limit.
+/// It does not for rare endpoints, nor for quantiles of the whole workload, unless a rule names
+/// them (docs/decisions/0006).
+pub(super) fn is_required(
+    design: &Design,
+    policy: &Policy,
+    endpoint: &str,
+    (metric, limit): (Metric, bool),
+) -> bool {
+    let named = policy.gate.is_named(endpoint, metric, limit);
+    match endpoint {
+        WORKLOAD if metric.quantile().is_some() => named,
+        _ => (limit && named) || is_planned(design, endpoint, Metric::P50),
+    }
 }
 
 /// Whether any latency can be judged at all; without one the plan is to be refused.
@@ -102,17 +113,16 @@ pub(super) fn rounds_enough(
     policy: &Policy,
     tracks: &[Vec<Track>],
 ) -> Option<u32> {
-    let required: Vec<&Vec<Track>> = tracks
-        .iter()
-        .filter(|own| {
-            own.iter()
-                .any(|it| is_planned(design, &it.endpoint, Metric::P50))
-        })
-        .collect();
+    // How far a limit is away says more than the spread, and must not be looked at here.
+    let needed = |track: &&Track| {
+        let member = (track.metric, false);
+        track.limit.is_none() && is_required(design, policy, &track.endpoint, member)
+    };
+    let required: Vec<&Track> = tracks.iter().flatten().filter(needed).collect();
     let alpha = policy.alpha * FIRST_SHARE;
-    let metrics = size(required.iter().map(|own| own.len()).sum::<usize>().max(1));
+    let metrics = size(required.len().max(1));
     let mut most = LOOK_FIRST;
-    for track in required.into_iter().flatten() {
+    for track in required {
         let estimate = track.after(LOOK_FIRST as usize, policy)?;
         if estimate.rounds() < LOOK_FIRST as usize {
             return None;
@@ -135,7 +145,7 @@ pub(super) fn rounds_enough(
 
 /// The fewest rounds whose requests, all answered well, show an error tolerance at one look.
 fn clean_rounds(design: &Design, endpoint: &str, tolerance: f64, alpha: f64) -> u32 {
-    let expected = design.expected.get(endpoint).copied().unwrap_or(0.0);
+    let expected = design.requests(endpoint);
     let shown = |rounds: &u32| {
         let t = t_critical(alpha, f64::from(*rounds) - 1.0);
         expected * f64::from(*rounds) >= clean_requests(t, tolerance)

@@ -1,257 +1,103 @@
 //! What is tolerated and what was planned: both fixed before the first request.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Metric;
-
-/// One margin: relative for times, absolute for the error rate.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Margin {
-    /// For times: the relative change, 0.1 for 10 %. For the error rate: the difference of the
-    /// rates, 0.001 for a tenth of a percentage point.
-    pub relative: f64,
-    /// For times: never less than this many nanoseconds at the baseline's level. For the error
-    /// rate: unused, 0.
-    pub floor_ns: f64,
-}
-
-/// A margin for every metric, with exceptions by endpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Margins {
-    default: BTreeMap<Metric, Margin>,
-    by_endpoint: BTreeMap<String, BTreeMap<Metric, Margin>>,
-}
-
-/// Why a margin flag cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a margin: {cause}; write [ENDPOINT:]METRIC=REL[,ABS], such as p99=10%")]
-pub struct PolicyError {
-    text: String,
-    cause: String,
-}
-
-/// One `[ENDPOINT:]METRIC=REL[,ABS]` as given by a flag or a file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct MarginRule {
-    text: String,
-    endpoint: Option<String>,
-    metric: Metric,
-    relative: f64,
-    floor_ns: Option<f64>,
-}
-
-impl FromStr for MarginRule {
-    type Err = PolicyError;
-
-    fn from_str(text: &str) -> Result<Self, PolicyError> {
-        let fail = |cause: &str| PolicyError {
-            text: text.to_owned(),
-            cause: cause.to_owned(),
-        };
-        let (left, right) = text
-            .rsplit_once('=')
-            .ok_or_else(|| fail("there is no `=`"))?;
-        let (endpoint, metric) = match left.rsplit_once(':') {
-            Some((endpoint, metric)) => (Some(endpoint.trim().to_owned()), metric),
-            None => (None, left),
-        };
-        let metric: Metric = metric
-            .trim()
-            .parse()
-            .map_err(|cause: String| fail(&cause))?;
-        let (relative, floor) = match right.split_once(',') {
-            Some((relative, floor)) => (relative, Some(floor)),
-            None => (right, None),
-        };
-        let unit = if metric == Metric::ErrorRate {
-            "pp or %"
-        } else {
-            "%"
-        };
-        let relative = relative.trim();
-        let number = relative
-            .strip_suffix("pp")
-            .filter(|_| metric == Metric::ErrorRate)
-            .or_else(|| relative.strip_suffix('%'))
-            .ok_or_else(|| fail(&format!("the size `{relative}` has no unit {unit}")))?;
-        let percent: f64 = number
-            .trim()
-            .parse()
-            .map_err(|_| fail(&format!("`{number}` is no number")))?;
-        if !(percent.is_finite() && (0.0..=1000.0).contains(&percent)) {
-            return Err(fail("the size must lie between 0 and 1000 %"));
-        }
-        let floor_ns = match floor.map(str::trim) {
-            None => None,
-            Some(_) if metric == Metric::ErrorRate => return Err(fail("errors take no floor")),
-            Some(floor) => {
-                let floor = humantime::parse_duration(floor)
-                    .map_err(|_| fail(&format!("`{floor}` is no duration such as 150us")))?;
-                Some(floor.as_secs_f64() * 1e9)
-            }
-        };
-        Ok(Self {
-            text: text.to_owned(),
-            endpoint,
-            metric,
-            relative: percent / 100.0,
-            floor_ns,
-        })
-    }
-}
-
-impl TryFrom<String> for MarginRule {
-    type Error = PolicyError;
-    fn try_from(text: String) -> Result<Self, PolicyError> {
-        text.parse()
-    }
-}
-
-impl From<MarginRule> for String {
-    fn from(rule: MarginRule) -> Self {
-        rule.text
-    }
-}
-
-impl Margins {
-    /// The largest slowdowns that anyone would still ship (method.md 2.11).
-    pub fn tolerance() -> Self {
-        Self::table(150_000.0, [0.001, 0.05, 0.07, 0.10, 0.20, 0.05])
-    }
-
-    /// The smallest slowdowns that may block (method.md 2.11).
-    pub fn minimum_effect() -> Self {
-        Self::table(50_000.0, [0.0002, 0.01, 0.02, 0.03, 0.05, 0.01])
-    }
-
-    fn table(floor_ns: f64, relative: [f64; 6]) -> Self {
-        let default = Metric::ALL
-            .into_iter()
-            .zip(relative)
-            .map(|(metric, relative)| {
-                let floor_ns = if metric == Metric::ErrorRate {
-                    0.0
-                } else {
-                    floor_ns
-                };
-                (metric, Margin { relative, floor_ns })
-            })
-            .collect();
-        Self {
-            default,
-            by_endpoint: BTreeMap::new(),
-        }
-    }
-
-    /// Lays rules over the margins; later rules win, rules with an endpoint win over those
-    /// without.
-    pub fn with(mut self, rules: &[MarginRule]) -> Self {
-        for rule in rules.iter().filter(|rule| rule.endpoint.is_none()) {
-            let margin = self
-                .default
-                .get_mut(&rule.metric)
-                .expect("every metric has a margin");
-            *margin = rule.over(*margin);
-        }
-        for rule in rules {
-            let Some(endpoint) = &rule.endpoint else {
-                continue;
-            };
-            let base = self.of(endpoint, rule.metric);
-            let by_metric = self.by_endpoint.entry(endpoint.clone()).or_default();
-            by_metric.insert(rule.metric, rule.over(base));
-        }
-        self
-    }
-
-    /// The margin of one metric of one endpoint.
-    pub fn of(&self, endpoint: &str, metric: Metric) -> Margin {
-        let own = self
-            .by_endpoint
-            .get(endpoint)
-            .and_then(|own| own.get(&metric));
-        *own.unwrap_or_else(|| &self.default[&metric])
-    }
-
-    /// Endpoints that have a margin of their own, to warn of those that do not exist.
-    pub fn endpoints(&self) -> impl Iterator<Item = &str> {
-        self.by_endpoint.keys().map(String::as_str)
-    }
-}
-
-impl MarginRule {
-    fn over(&self, base: Margin) -> Margin {
-        Margin {
-            relative: self.relative,
-            floor_ns: self.floor_ns.unwrap_or(base.floor_ns),
-        }
-    }
-}
+use super::{Gate, MarginRule, Margins, planning::is_planned};
+use crate::run::WORKLOAD;
 
 /// What is tolerated and how sure the judgement must be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
-    /// `δ_p`: the largest slowdown you would still ship; PASS needs the whole interval below.
+    /// `δ_p`: the largest change you would still ship; PASS needs the whole interval below.
     pub tolerance: Margins,
-    /// `δ_f`: the smallest slowdown that may block; REGRESSED needs the interval above.
+    /// `δ_f`: the smallest change that may block; REGRESSED needs the interval above.
     pub minimum_effect: Margins,
     /// The error probability of each of the two decisions, 0.05 by default: for REGRESSED over
     /// the whole family of gate metrics, for PASS of each metric.
     pub alpha: f64,
     /// What a failed request counts as in means and quantiles, in nanoseconds: the time-out.
     pub timeout_ns: u64,
+    /// Which metrics decide.
+    pub gate: Gate,
 }
 
 impl Policy {
-    /// Whether the margins make sense for what is planned.
+    /// The defaults of method.md 2.11, with the time-out of a request in nanoseconds.
+    pub fn standard(timeout_ns: u64) -> Self {
+        Self {
+            tolerance: Margins::tolerance(),
+            minimum_effect: Margins::minimum_effect(),
+            alpha: 0.05,
+            timeout_ns,
+            gate: Gate::default(),
+        }
+    }
+
+    /// Whether the rules make sense for what is planned.
     ///
     /// # Errors
-    /// When a rule names an endpoint that is not there, or a minimum effect that was given does
-    /// not lie below its tolerance: nothing could be decided between them.
+    /// When a rule names an endpoint that is not there, a limit could not be judged anywhere, or
+    /// a minimum effect that was given does not lie below its tolerance: nothing could be
+    /// decided between them.
     pub fn check(&self, design: &Design, min_effect: &[MarginRule]) -> Result<(), PolicyProblem> {
-        for name in self
-            .tolerance
-            .endpoints()
-            .chain(self.minimum_effect.endpoints())
+        let margins = [&self.tolerance, &self.minimum_effect];
+        let margins = margins.into_iter().flat_map(Margins::endpoints);
+        let known = |name: &str| name == WORKLOAD || design.expected.contains_key(name);
+        if let Some(name) = margins
+            .chain(self.gate.endpoints())
+            .find(|name| !known(name))
         {
-            if !design.expected.contains_key(name) {
-                let there = design
-                    .expected
-                    .keys()
-                    .take(5)
-                    .cloned()
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                return Err(PolicyProblem::Endpoint {
-                    name: name.to_owned(),
-                    there,
+            let there: Vec<_> = design.expected.keys().take(5).cloned().collect();
+            return Err(PolicyProblem::Endpoint {
+                name: name.to_owned(),
+                there: there.join(", "),
+            });
+        }
+        for (endpoint, metric) in self.gate.limits() {
+            let all = design.expected.keys().map(String::as_str);
+            let mut where_judged = endpoint
+                .into_iter()
+                .chain(all.filter(|_| endpoint.is_none()));
+            if !where_judged.any(|endpoint| is_planned(design, endpoint, metric)) {
+                return Err(PolicyProblem::Limit {
+                    metric: metric.name(),
+                    place: endpoint.unwrap_or("any endpoint").to_owned(),
+                    needed: metric.traits().requests,
                 });
             }
         }
-        for rule in min_effect {
-            let endpoint = rule.endpoint.as_deref().unwrap_or_default();
-            let tolerance = self.tolerance.of(endpoint, rule.metric);
-            if rule.relative >= tolerance.relative {
-                let text = rule.text.clone();
-                return Err(PolicyProblem::Order {
-                    text,
-                    tolerance: tolerance.relative * 100.0,
-                });
-            }
+        min_effect
+            .iter()
+            .try_for_each(|rule| self.check_order(rule))
+    }
+
+    fn check_order(&self, rule: &MarginRule) -> Result<(), PolicyProblem> {
+        let endpoint = rule.endpoint.as_deref().unwrap_or_default();
+        let [effect, tolerance] =
+            [&self.minimum_effect, &self.tolerance].map(|it| it.of(endpoint, rule.metric));
+        // A share and an amount can only be compared where the baseline's level is known.
+        let shares = effect.relative > 0.0 && tolerance.relative > 0.0;
+        let amounts = effect.relative == 0.0 && tolerance.relative == 0.0;
+        let wrong = (shares && effect.relative >= tolerance.relative)
+            || (amounts && effect.floor >= tolerance.floor);
+        if wrong {
+            return Err(PolicyProblem::Order {
+                text: rule.text.clone(),
+            });
         }
         Ok(())
     }
 }
 
-/// Why margins cannot be used together.
+/// Why rules cannot be used together.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PolicyProblem {
     /// A rule for an endpoint that the workload does not have.
     #[error(
-        "a margin names the endpoint `{name}`, which the workload does not have; it has {there}"
+        "a rule names the endpoint `{name}`, which the workload does not have; it has {there}, \
+         and `{WORKLOAD}` for all of them together"
     )]
     Endpoint {
         /// What the rule names.
@@ -259,13 +105,24 @@ pub enum PolicyProblem {
         /// Some that there are.
         there: String,
     },
+    /// A limit that nothing could show to be kept.
+    #[error(
+        "the limit on {metric} cannot be judged for {place}: it needs {needed:.0} requests a round \
+         and side; use a higher rate, a longer -d, or another metric"
+    )]
+    Limit {
+        /// The metric.
+        metric: &'static str,
+        /// The endpoint, or words for all.
+        place: String,
+        /// Requests a round and side.
+        needed: f64,
+    },
     /// The minimum effect must lie below the tolerance.
-    #[error("the minimum effect `{text}` must be smaller than its tolerance of {tolerance} %")]
+    #[error("the minimum effect `{text}` must be smaller than its tolerance; widen --tolerance")]
     Order {
         /// The rule as given.
         text: String,
-        /// The tolerance in per cent.
-        tolerance: f64,
     },
 }
 
@@ -293,6 +150,8 @@ pub struct Design {
     pub expected: BTreeMap<String, f64>,
     /// The same in the round that holds the fewest.
     pub fewest: BTreeMap<String, f64>,
+    /// How long a round takes, in seconds; 0 where nobody knows.
+    pub round_s: f64,
 }
 
 impl Design {
@@ -307,7 +166,20 @@ impl Design {
             simultaneous,
             fewest: expected.clone(),
             expected,
+            round_s: 0.0,
         }
+    }
+
+    /// Requests in a round and side of an endpoint, or of all for the whole workload: the mean
+    /// over rounds; 0 where there are none.
+    pub fn requests(&self, endpoint: &str) -> f64 {
+        requests(&self.expected, endpoint)
+    }
+
+    /// The same in the round that holds the fewest. For the whole workload the sum of the fewest
+    /// of each endpoint, which no round goes below.
+    pub fn fewest(&self, endpoint: &str) -> f64 {
+        requests(&self.fewest, endpoint)
     }
 
     /// The number of the last round that is planned.
@@ -316,32 +188,81 @@ impl Design {
     }
 }
 
+fn requests(of: &BTreeMap<String, f64>, endpoint: &str) -> f64 {
+    if endpoint == WORKLOAD {
+        return of.values().sum();
+    }
+    of.get(endpoint).copied().unwrap_or(0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::Metric;
 
-    #[test]
-    fn rules_are_read_and_laid_over_the_defaults() {
-        let rules: Vec<MarginRule> = ["p99=25%", "GET /a:b:p50=3%,1ms", "errors=0.5pp"]
-            .iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
-        let margins = Margins::tolerance().with(&rules);
-        assert_eq!(margins.of("x", Metric::P99).relative, 0.25);
-        assert_eq!(margins.of("x", Metric::P99).floor_ns, 150_000.0);
-        assert_eq!(margins.of("x", Metric::P50).relative, 0.05);
-        let own = margins.of("GET /a:b", Metric::P50);
-        assert_eq!((own.relative, own.floor_ns), (0.03, 1e6));
-        assert_eq!(margins.of("x", Metric::ErrorRate).relative, 0.005);
+    fn design() -> Design {
+        let expected = [("GET /a", 600.0), ("GET /b", 60.0)];
+        let expected = expected.map(|(name, n)| (name.to_owned(), n));
+        Design::new(12, true, BTreeMap::from(expected))
+    }
+
+    fn checked(tolerance: &[&str], effect: &[&str]) -> Result<(), String> {
+        let rules: Vec<_> = tolerance.iter().map(|text| text.parse().unwrap()).collect();
+        let effect: Vec<MarginRule> = effect.iter().map(|text| text.parse().unwrap()).collect();
+        let margins: Vec<MarginRule> = tolerance.iter().filter_map(|it| it.parse().ok()).collect();
+        let mut policy = Policy::standard(1);
+        policy.gate = policy.gate.with(&rules);
+        policy.tolerance = policy.tolerance.with(&margins);
+        policy.minimum_effect = policy.minimum_effect.with(&effect);
+        policy
+            .check(&design(), &effect)
+            .map_err(|it| it.to_string())
     }
 
     #[test]
-    fn a_bad_rule_names_itself_and_the_syntax() {
-        for text in [
-            "p99", "p98=1%", "p99=10", "p99=x%", "p99=-1%", "p99=NaN%", "p99=1%,x", "",
+    fn rules_that_fit_are_taken() {
+        for (tolerance, effect) in [
+            (&["GET /a:p99=3%", "workload:p99<300ms"][..], &[][..]),
+            (&["p99<300ms", "errors<1%", "GET /b:errors<1%"], &[]),
+            // Where the baseline's level decides which is larger, the smaller one blocks.
+            (&["p99=5ms"], &["p99=3%"]),
+            (&["p99=5ms"], &["p99=1ms"]),
+            (&["p99=10%"], &["p99=2%"]),
         ] {
-            let error = text.parse::<MarginRule>().unwrap_err().to_string();
-            assert!(error.contains("METRIC=REL"), "{error}");
+            assert_eq!(checked(tolerance, effect), Ok(()), "{tolerance:?}");
         }
+    }
+
+    #[test]
+    fn rules_that_do_not_fit_say_why() {
+        for (tolerance, effect, said) in [
+            (&["GET /c:p99=3%"][..], &[][..], "endpoint `GET /c`"),
+            (
+                &["GET /c:p99<3s"],
+                &[],
+                "it has GET /a, GET /b, and `workload`",
+            ),
+            (
+                &["GET /b:p99<3s"],
+                &[],
+                "p99 cannot be judged for GET /b: it needs 500",
+            ),
+            (&["p99.9<3s"], &[], "cannot be judged for any endpoint"),
+            (&[], &["p99=10%"], "`p99=10%` must be smaller"),
+            (&["p50=1ms"], &["p50=2ms"], "`p50=2ms` must be smaller"),
+        ] {
+            let found = checked(tolerance, effect).unwrap_err();
+            assert!(found.contains(said), "{found}");
+        }
+    }
+
+    #[test]
+    fn the_whole_workload_gets_what_all_endpoints_get() {
+        assert_eq!(design().requests(WORKLOAD), 660.0);
+        assert_eq!(
+            (design().requests("GET /b"), design().requests("x")),
+            (60.0, 0.0)
+        );
+        assert!(is_planned(&design(), WORKLOAD, Metric::P99));
     }
 }

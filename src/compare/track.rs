@@ -1,11 +1,13 @@
-//! One metric of one endpoint over the rounds: its series, and its estimate after any number
-//! of rounds with both margins on the same scale (method.md 2.2 and 2.4).
+//! One metric of one endpoint over the rounds, against the baseline or against a limit: its
+//! series, and its estimate after any number of rounds with both margins on the same scale
+//! (method.md 2.2 and 2.4).
 
 use super::{
     Interval, Metric, Policy, RoundEvidence,
     detectable::detectable,
     distribution::median,
     evidence::Figures,
+    limit::Rate,
     paired::Paired,
     proportion::{Failures, Proportions},
     sequence::Scores,
@@ -21,8 +23,8 @@ struct Point {
     round: u32,
     /// Log ratio or difference, positive when the candidate is worse.
     value: f64,
-    /// Relative width of the wider of the two buckets.
-    resolution: f64,
+    /// Relative widths of the buckets.
+    resolution: [f64; 2],
     /// The levels of (baseline, candidate).
     levels: [f64; 2],
     failures: [Failures; 2],
@@ -33,6 +35,8 @@ struct Point {
 pub(super) struct Track {
     pub(super) endpoint: String,
     pub(super) metric: Metric,
+    /// What the candidate is held against instead of the baseline, in the unit of the metric.
+    pub(super) limit: Option<f64>,
     points: Vec<Point>,
     /// Where the sides were not measured together: the baseline's level in earlier runs.
     earlier: Option<Vec<Level>>,
@@ -49,7 +53,7 @@ impl Track {
                 order,
                 round: round.round,
                 value: 0.0,
-                resolution: 0.0,
+                resolution: [0.0; 2],
                 levels: failures.map(Failures::rate),
                 failures,
             };
@@ -59,11 +63,10 @@ impl Track {
                 return counted.then_some(Point { value, ..base });
             }
             let reads = [sides[0].reading(metric)?, sides[1].reading(metric)?];
-            let resolution = reads.map(|read| read.width_ns / read.value_ns);
             Some(Point {
-                value: (reads[1].value_ns / reads[0].value_ns).ln(),
-                resolution: resolution[0].max(resolution[1]),
-                levels: reads.map(|read| read.value_ns),
+                value: log_ratio(metric, reads[1].value, reads[0].value),
+                resolution: reads.map(|read| read.width / read.value),
+                levels: reads.map(|read| read.value),
                 ..base
             })
         };
@@ -72,9 +75,26 @@ impl Track {
         whole.then(|| Self {
             endpoint: endpoint.to_owned(),
             metric,
+            limit: None,
             points,
             earlier: None,
         })
+    }
+
+    /// The candidate alone against a fixed amount; whether the sides were measured together is no
+    /// question then.
+    pub(super) fn held_to(mut self, limit: f64) -> Self {
+        self.limit = Some(limit);
+        self.earlier = None;
+        for point in &mut self.points {
+            let own = point.levels[Side::Candidate.index()];
+            point.resolution[Side::Baseline.index()] = 0.0;
+            point.value = match self.metric {
+                Metric::ErrorRate => own - limit,
+                metric => log_ratio(metric, own, limit),
+            };
+        }
+        self
     }
 
     /// The same series of sides that were not measured together, with the rounds of earlier runs
@@ -116,35 +136,45 @@ impl Track {
                 let [a, b]: [Vec<_>; 2] = Side::BOTH.map(|side| of(side).collect());
                 errors_apart(&a, &b, between.as_ref())?
             };
+            let own: Vec<_> = rounds.iter().map(|round| round[1]).collect();
+            let statistic = match self.limit {
+                Some(limit) => Statistic::Rate(Rate::of(&own)?, limit),
+                None => Statistic::Errors(pooled),
+            };
             return Some(Estimate {
-                effect: effect.relative.min(tolerance.relative),
-                tolerance: tolerance.relative,
                 levels: [pooled.baseline.rate(), pooled.candidate.rate()],
-                statistic: Statistic::Errors(pooled),
                 is_unknown,
+                ..self.estimate(statistic, effect.relative, tolerance.relative)
             });
         }
         let statistic = if self.earlier.is_none() {
             let numbered: Vec<_> = points.iter().map(|p| (p.round, p.value)).collect();
-            Statistic::Time(Paired::of(&numbered, resolution(points))?)
+            Statistic::Ratio(Paired::of(&numbered, resolution(points))?)
         } else {
             let [a, b] = Side::BOTH.map(|side| level(self.metric, points, side));
             Statistic::Apart(Apart::of(&a?, &b?, between.as_ref()), points.len())
         };
         let level = |side: Side| median(points.iter().map(|p| p.levels[side.index()]).collect());
         let levels = [level(Side::Baseline)?, level(Side::Candidate)?];
-        let log = |margin: super::Margin| {
-            let floor = margin.floor_ns / levels[0];
-            margin.relative.max(floor).max(0.0).ln_1p()
-        };
+        let on_scale = |margin: super::Margin| margin.on_scale(self.metric, levels[0]);
         Some(Estimate {
-            // Whoever tolerates less than the usual minimum effect wants that to block.
-            effect: log(effect).min(log(tolerance)),
-            tolerance: log(tolerance),
             levels,
-            statistic,
             is_unknown,
+            ..self.estimate(statistic, on_scale(effect), on_scale(tolerance))
         })
+    }
+
+    /// With both margins on the scale of the statistic; a limit leaves no room between them.
+    fn estimate(&self, statistic: Statistic, effect: f64, tolerance: f64) -> Estimate {
+        let tolerance = self.limit.map_or(tolerance, |_| 0.0);
+        Estimate {
+            statistic,
+            // Whoever tolerates less than the usual minimum effect wants that to block.
+            effect: effect.min(tolerance),
+            tolerance,
+            levels: [0.0; 2],
+            is_unknown: false,
+        }
     }
 
     /// What runs of the baseline differ by, if it is known.
@@ -156,9 +186,20 @@ impl Track {
     }
 }
 
+/// How much worse `own` is than `other`, as a log ratio.
+fn log_ratio(metric: Metric, own: f64, other: f64) -> f64 {
+    let ratio = (own / other).ln();
+    if metric.is_worse_higher() {
+        ratio
+    } else {
+        -ratio
+    }
+}
+
 /// The relative width of the widest bucket that a level was read from.
 fn resolution(points: &[Point]) -> f64 {
-    points.iter().map(|p| p.resolution).fold(0.0, f64::max)
+    let widths = points.iter().flat_map(|p| p.resolution);
+    widths.fold(0.0, f64::max)
 }
 
 /// The level of one side over its rounds, on the scale of the statistic.
@@ -168,17 +209,30 @@ fn level(metric: Metric, points: &[Point], side: Side) -> Option<Level> {
         let rounds: Vec<_> = points.iter().map(|point| point.failures[side]).collect();
         return Level::of_failures(&rounds);
     }
-    let levels: Vec<_> = points.iter().map(|p| (p.round, p.levels[side])).collect();
+    // More is worse on the scale of the statistic.
+    let worse = |level: f64| {
+        if metric.is_worse_higher() {
+            level
+        } else {
+            level.recip()
+        }
+    };
+    let levels = points.iter().map(|p| (p.round, worse(p.levels[side])));
+    let levels: Vec<_> = levels.collect();
     Level::of_logs(&levels, resolution(points))
 }
 
 /// Which test belongs to a metric.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Statistic {
-    Time(Paired),
+    /// Log ratios.
+    Ratio(Paired),
     /// Of sides that were not measured together, over so many rounds.
     Apart(Apart, usize),
+    /// Failures of both sides.
     Errors(Proportions),
+    /// Failures of the candidate, and their limit.
+    Rate(Rate, f64),
 }
 
 /// A metric after some rounds, with its margins on the scale of the statistic.
@@ -206,8 +260,8 @@ impl Estimate {
                 pass: f64::NEG_INFINITY,
                 ..Scores::of(pooled.p_regressed(self.effect), 1.0)
             },
-            Statistic::Time(paired) if paired.is_dependent() => Scores::NONE,
-            Statistic::Time(paired) => Scores::of(
+            Statistic::Ratio(paired) if paired.is_dependent() => Scores::NONE,
+            Statistic::Ratio(paired) => Scores::of(
                 paired.p_regressed(self.effect),
                 paired.p_pass(self.tolerance),
             ),
@@ -215,6 +269,7 @@ impl Estimate {
                 pooled.p_regressed(self.effect),
                 pooled.p_pass(self.tolerance),
             ),
+            Statistic::Rate(rate, limit) => Scores::of(rate.p_above(*limit), rate.p_below(*limit)),
         }
     }
 
@@ -222,6 +277,14 @@ impl Estimate {
     pub(super) fn interval(&self, tail: f64) -> Interval {
         match &self.statistic {
             Statistic::Errors(pooled) => pooled.interval(tail),
+            Statistic::Rate(rate, limit) => {
+                let interval = rate.interval(tail);
+                Interval {
+                    estimate: interval.estimate - limit,
+                    lower: interval.lower - limit,
+                    upper: interval.upper - limit,
+                }
+            }
             Statistic::Apart(apart, _) => {
                 let (lower, upper) = if self.is_unknown {
                     (f64::NEG_INFINITY, f64::INFINITY)
@@ -234,7 +297,7 @@ impl Estimate {
                     upper,
                 }
             }
-            Statistic::Time(paired) => {
+            Statistic::Ratio(paired) => {
                 let (lower, upper) = paired.bounds(tail);
                 Interval {
                     estimate: paired.mean,
@@ -246,7 +309,7 @@ impl Estimate {
     }
 
     pub(super) fn is_dependent(&self) -> bool {
-        matches!(&self.statistic, Statistic::Time(paired) if paired.is_dependent())
+        matches!(&self.statistic, Statistic::Ratio(paired) if paired.is_dependent())
     }
 
     pub(super) fn is_unknown(&self) -> bool {
@@ -259,7 +322,7 @@ impl Estimate {
         match &self.statistic {
             _ if self.is_unknown => None,
             Statistic::Apart(apart, _) => Some(apart.detectable(alpha, self.effect)),
-            Statistic::Time(_) | Statistic::Errors(_) => {
+            Statistic::Ratio(_) | Statistic::Errors(_) | Statistic::Rate(..) => {
                 let (rounds, sigma) = (self.rounds(), self.sigma());
                 Some(detectable(rounds, alpha, self.effect, sigma))
             }
@@ -269,23 +332,25 @@ impl Estimate {
     pub(super) fn rounds(&self) -> usize {
         match &self.statistic {
             Statistic::Apart(_, rounds) => *rounds,
-            Statistic::Time(paired) => paired.rounds,
+            Statistic::Ratio(paired) => paired.rounds,
             Statistic::Errors(pooled) => pooled.rounds,
+            Statistic::Rate(rate, _) => rate.rounds,
         }
     }
 
     pub(super) fn sigma(&self) -> f64 {
         match &self.statistic {
-            Statistic::Time(paired) => paired.sd,
+            Statistic::Ratio(paired) => paired.sd,
             Statistic::Apart(apart, _) => apart.sd,
             Statistic::Errors(pooled) => pooled.sd,
+            Statistic::Rate(rate, _) => rate.sd,
         }
     }
 
     pub(super) fn autocorrelation(&self) -> Option<f64> {
         match &self.statistic {
-            Statistic::Time(paired) => Some(paired.autocorrelation),
-            Statistic::Errors(_) | Statistic::Apart(..) => None,
+            Statistic::Ratio(paired) => Some(paired.autocorrelation),
+            Statistic::Errors(_) | Statistic::Rate(..) | Statistic::Apart(..) => None,
         }
     }
 }

@@ -37,7 +37,7 @@ fn fastest_p50(round: &RoundEvidence) -> f64 {
     let medians = sides
         .flat_map(|side| side.endpoints.values())
         .filter_map(|figures| figures.reading(Metric::P50));
-    let fastest = medians.map(|read| read.value_ns).reduce(f64::min);
+    let fastest = medians.map(|read| read.value).reduce(f64::min);
     fastest.unwrap_or(0.0)
 }
 
@@ -46,8 +46,8 @@ fn smallest_effect_ns(round: &RoundEvidence, policy: &Policy) -> f64 {
     let baseline = round.side(Side::Baseline).endpoints.iter();
     let effects = baseline.filter_map(|(endpoint, figures)| {
         let margin = policy.minimum_effect.of(endpoint, Metric::P50);
-        let p50 = figures.reading(Metric::P50)?.value_ns;
-        Some((margin.relative * p50).max(margin.floor_ns))
+        let p50 = figures.reading(Metric::P50)?.value;
+        Some((margin.relative * p50).max(margin.floor))
     });
     effects.reduce(f64::min).unwrap_or(f64::INFINITY)
 }

@@ -39,6 +39,7 @@ struct Cell {
     statuses: Vec<(u16, u64)>,
     retried: u64,
     body_bytes: u64,
+    ok_bytes: u64,
     response: Histogram,
     service: Histogram,
     first_byte: Histogram,
@@ -64,6 +65,7 @@ impl Cell {
             statuses: self.statuses.into_iter().collect(),
             retried: self.retried,
             body_bytes: self.body_bytes,
+            ok_bytes: self.ok_bytes,
             response: self.response,
             service: self.service,
             first_byte: self.first_byte,
@@ -173,6 +175,7 @@ impl Tally {
         cell.retried += u64::from(exchange.is_retried);
         let since = |begin_ns: u64, end_ns: u64| end_ns.saturating_sub(begin_ns);
         if ended.class.group() == Group::Ok {
+            cell.ok_bytes += ended.body_bytes;
             cell.response.record(since(exchange.intended_ns, done_ns));
             cell.service.record(since(exchange.sent_ns, done_ns));
             let first_byte_ns = since(exchange.intended_ns, ended.first_byte_ns);
@@ -288,6 +291,8 @@ mod tests {
         assert!(stats.is_conserved() && parts[0].complete);
         assert_eq!(stats.service.max_ns() / 1_000, 37);
         assert_eq!(stats.first_byte.max_ns() / 1_000, 30);
+        assert_eq!((stats.body_bytes, stats.ok_bytes), (5, 5));
+        assert_eq!(stats.statuses[&200], 1);
         assert_eq!(parts[0].health.lag.count(), 1);
     }
 

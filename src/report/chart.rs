@@ -25,9 +25,11 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCo
 
 /// How many tolerances the strips of these changes reach to each side.
 pub(super) fn reach(changes: &[&Change]) -> f64 {
-    let bounds = changes.iter().filter_map(|change| {
+    // How far a limit is away says nothing of the others.
+    let changes = changes.iter().filter(|change| change.limit.is_none());
+    let bounds = changes.filter_map(|change| {
         let interval = change.change?;
-        let far = interval.lower.abs().max(interval.upper.abs()) / unit(change);
+        let far = interval.lower.abs().max(interval.upper.abs()) / change.unit();
         Some(if far.is_finite() { far } else { WIDEST })
     });
     (bounds.fold(1.5, f64::max) * 1.1).min(WIDEST)
@@ -51,6 +53,7 @@ pub(super) fn strip(change: &Change, reach: f64) -> String {
         words::tolerance_cell(change),
         words::status_word(change.status)
     );
+    let said = said.replace('<', "&lt;");
     format!(
         "<svg class=\"strip\" role=\"img\" aria-label=\"{said}\" viewBox=\"0 0 {} {}\">{}",
         SIZE.0, SIZE.1, inside
@@ -73,7 +76,7 @@ fn draw(
             (0..width, height..0),
         ));
     let colour = colour(change.status);
-    let edge = change.tolerance / unit(change);
+    let edge = change.tolerance / change.unit();
     area.draw(&Rectangle::new(
         [(-reach, 0.0), (edge.min(reach), 1.0)],
         GREEN.mix(0.14).filled(),
@@ -82,7 +85,7 @@ fn draw(
     if edge <= reach {
         area.draw(&line(edge, GREEN.stroke_width(4)))?;
     }
-    let place = |value: f64| (value / unit(change)).clamp(-reach, reach);
+    let place = |value: f64| (value / change.unit()).clamp(-reach, reach);
     let (lower, upper) = (place(interval.lower), place(interval.upper));
     area.draw(&Rectangle::new(
         [(lower, 0.39), (upper, 0.61)],
@@ -90,7 +93,7 @@ fn draw(
     ))?;
     for (bound, inwards) in [(interval.lower, 1.0), (interval.upper, -1.0)] {
         let end = place(bound);
-        if (bound / unit(change)).abs() > reach {
+        if (bound / change.unit()).abs() > reach {
             let tip = if bound < 0.0 { -reach } else { reach };
             let back = tip - tip.signum() * reach * 0.06;
             let arrow = [(tip, 0.5), (back, 0.9), (back, 0.1)];
@@ -100,7 +103,7 @@ fn draw(
             area.draw(&Rectangle::new(cap, colour.filled()))?;
         }
     }
-    if (interval.estimate / unit(change)).abs() <= reach {
+    if (interval.estimate / change.unit()).abs() <= reach {
         area.draw(&Circle::new(
             (place(interval.estimate), 0.5),
             11,
@@ -113,15 +116,6 @@ fn draw(
 
 fn line(at: f64, style: ShapeStyle) -> PathElement<(f64, f64)> {
     PathElement::new([(at, 0.0), (at, 1.0)], style)
-}
-
-/// The tolerance; where nothing is tolerated, one part in a hundred.
-fn unit(change: &Change) -> f64 {
-    if change.tolerance > 0.0 {
-        change.tolerance
-    } else {
-        0.01
-    }
 }
 
 fn colour(status: Status) -> RGBColor {

@@ -5,10 +5,11 @@
 
 use csv::{QuoteStyle, WriterBuilder};
 
-use super::{Report, printable};
-use crate::compare::{Change, Metric};
+use super::json::{Levels, code, scale};
+use super::{Report, printable, words};
+use crate::compare::Change;
 
-const HEADER: [&str; 21] = [
+const HEADER: [&str; 30] = [
     "endpoint",
     "metric",
     "gate",
@@ -30,6 +31,15 @@ const HEADER: [&str; 21] = [
     "detectable",
     "p_regressed",
     "measured_together",
+    "baseline_bytes",
+    "candidate_bytes",
+    "limit_ns",
+    "limit_rate",
+    "limit_bytes",
+    "more_rounds",
+    "more_s",
+    "sentence",
+    "warnings",
 ];
 
 /// The rows below their header; the keys mean what they mean in `report.json`.
@@ -37,9 +47,14 @@ pub(super) fn render(report: &Report) -> String {
     let mut writer = WriterBuilder::new()
         .quote_style(QuoteStyle::Always)
         .from_writer(Vec::new());
-    let together = super::words::together(&report.comparison);
-    let rows = report.comparison.changes.iter();
-    let rows = rows.map(|change| row(change, together));
+    let warnings = report.comparison.warnings.iter();
+    // What was not checked, or disturbed the whole, belongs to each figure that is taken from it.
+    let codes: std::collections::BTreeSet<_> = warnings.map(|it| printable(&it.code)).collect();
+    let codes: Vec<_> = codes.into_iter().collect();
+    let codes = neutral(&codes.join(" "));
+    let together = words::together(&report.comparison);
+    let changes = report.comparison.changes.iter();
+    let rows = changes.map(|change| row(change, together, &codes));
     let header = HEADER.map(str::to_owned);
     for row in std::iter::once(header).chain(rows) {
         writer.write_record(row).expect("writing to memory");
@@ -48,33 +63,41 @@ pub(super) fn render(report: &Report) -> String {
     String::from_utf8(bytes).expect("only text was written")
 }
 
-fn row(change: &Change, together: bool) -> [String; 21] {
-    let errors = change.metric == Metric::ErrorRate;
-    let time = |level: Option<f64>| level.filter(|_| !errors).map(f64::round);
-    let rate = |level: Option<f64>| level.filter(|_| errors);
+fn row(change: &Change, together: bool, warnings: &str) -> [String; HEADER.len()] {
+    let levels = Levels::of(change);
+    let whole = |ns: Option<u64>| ns.map_or(String::new(), |ns| ns.to_string());
     let interval = change.change;
     [
         neutral(&change.endpoint),
         change.metric.name().to_owned(),
         change.gate.to_string(),
-        super::json::code(&change.status),
-        super::json::code(&change.reason),
-        super::json::scale(change.metric).to_owned(),
+        code(&change.status),
+        code(&change.reason),
+        scale(change.metric).to_owned(),
         number(interval.map(|interval| interval.estimate)),
         number(interval.map(|interval| interval.lower)),
         number(interval.map(|interval| interval.upper)),
         number(Some(change.tolerance)),
         number(Some(change.minimum_effect)),
-        number(time(change.baseline)),
-        number(time(change.candidate)),
-        number(rate(change.baseline)),
-        number(rate(change.candidate)),
+        whole(levels.baseline_ns),
+        whole(levels.candidate_ns),
+        number(levels.baseline_rate),
+        number(levels.candidate_rate),
         change.rounds.to_string(),
         number(Some(change.requests_per_round)),
         number(change.sigma),
         number(change.detectable),
         number(change.p_regressed),
         together.to_string(),
+        number(levels.baseline_bytes),
+        number(levels.candidate_bytes),
+        whole(levels.limit_ns),
+        number(levels.limit_rate),
+        number(levels.limit_bytes),
+        number(change.more_rounds.map(f64::from)),
+        number(change.more_s),
+        neutral(&words::sentence(change, &printable(&change.endpoint))),
+        warnings.to_owned(),
     ]
 }
 
@@ -121,11 +144,13 @@ mod tests {
     fn every_row_is_read_back_with_its_cells() {
         let mut report = sample::report();
         report.comparison.changes[0].endpoint = "GET /\"a\",b;=1|c".into();
+        report.comparison.warnings[0].code = super::super::INSECURE.to_owned();
         let text = render(&report);
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
         assert_eq!(rows.len(), report.comparison.changes.len());
         assert_eq!(&rows[0][0], "GET /\"a\",b;=1|c");
         assert!(rows.iter().all(|row| row.len() == HEADER.len()));
+        assert!(rows.iter().all(|row| &row[HEADER.len() - 1] == "insecure"));
     }
 }

@@ -1,6 +1,7 @@
 //! What the reader should learn first: which changes matter, and whether the measurement can
 //! be trusted. Order and words only; every finding was made by `compare`.
 
+use super::sentence;
 use super::words::{plural, share, whole_number};
 use crate::compare::{Change, Comparison, Status, Verdict};
 
@@ -19,11 +20,13 @@ pub(super) fn besides(comparison: &Comparison) -> Vec<&Change> {
         .collect()
 }
 
-/// What could not be judged; each with its reason.
-pub(super) fn not_judged(comparison: &Comparison) -> Vec<&Change> {
+/// What could not be judged, each with its reason, in sentences; `show` quotes endpoints.
+pub(super) fn not_judged(comparison: &Comparison, show: &dyn Fn(&str) -> String) -> Vec<String> {
     let all = comparison.changes.iter();
-    all.filter(|change| change.status == Status::NotJudged)
-        .collect()
+    let all: Vec<_> = all
+        .filter(|change| change.status == Status::NotJudged)
+        .collect();
+    sentence::not_judged(&all, show)
 }
 
 /// The changes that explain the verdict: whatever did not pass, else what changed for sure.
@@ -65,10 +68,16 @@ pub(super) fn rounds(comparison: &Comparison, show: &dyn Fn(&str) -> String) -> 
     let dropped: u32 = rounds.dropped.values().sum();
     let mut text = format!(
         "{} of {} judged; {} measured",
-        rounds.valid,
+        rounds.judged,
         plural(rounds.planned, "planned round"),
         rounds.measured
     );
+    let waiting = rounds.valid.saturating_sub(rounds.judged);
+    if rounds.judged == 0 && waiting > 0 {
+        text.push_str("; too few for the first look");
+    } else if waiting > 0 {
+        text = format!("{text}; {waiting} came after the last look");
+    }
     if dropped > 0 {
         let reasons: Vec<_> = rounds
             .dropped
@@ -117,15 +126,29 @@ mod tests {
     }
 
     #[test]
+    fn rounds_that_no_look_took_in_are_not_called_judged() {
+        let mut comparison = sample::report().comparison;
+        let said = |comparison: &Comparison| rounds(comparison, &str::to_owned);
+        comparison.rounds.judged = 10;
+        assert_eq!(
+            said(&comparison),
+            "10 of 12 planned rounds judged; 12 measured; 1 came after the last look; 1 dropped \
+             whole, on both sides (send_lag 1)."
+        );
+        comparison.rounds.judged = 0;
+        assert!(said(&comparison).contains("measured; too few for the first look; 1 dropped"));
+    }
+
+    #[test]
     fn what_passed_and_moved_matters_when_nothing_else_does() {
         let mut comparison = sample::report().comparison;
-        assert_eq!(notable(&comparison).len(), 4);
+        assert_eq!(notable(&comparison).len(), 5);
         comparison
             .changes
             .retain(|change| change.status == Status::Pass);
         let moved = notable(&comparison);
-        assert_eq!(moved.len(), 1);
-        assert_eq!(moved[0].metric.name(), "p50");
+        let moved: Vec<_> = moved.iter().map(|change| change.metric.name()).collect();
+        assert_eq!(moved, ["p50", "goodput"]);
         assert_eq!(besides(&comparison).len(), 1);
     }
 }

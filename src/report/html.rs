@@ -13,6 +13,8 @@ use crate::compare::{Change, Comparison, Status, Verdict};
 use crate::run::Side;
 use crate::text::printable;
 
+/// More rows of what does not decide would make a page that no browser likes.
+const BESIDES: usize = 500;
 const CSS: &str = include_str!("../../templates/report.css");
 
 #[derive(Template)]
@@ -36,6 +38,7 @@ struct Page {
     facts: Vec<(&'static str, String)>,
     changes: Vec<Row>,
     besides: Vec<Row>,
+    hidden: usize,
     not_judged: Vec<String>,
     latencies: Vec<Latency>,
     failures: Vec<Failure>,
@@ -62,7 +65,7 @@ struct Row {
     kind: &'static str,
     sign: &'static str,
     status: &'static str,
-    reason: &'static str,
+    sentence: String,
 }
 
 struct Latency {
@@ -96,7 +99,9 @@ pub(super) fn render(report: &Report) -> String {
     let comparison = &report.comparison;
     let judged = findings::judged(comparison);
     let notable = findings::notable(comparison);
-    let besides = findings::besides(comparison);
+    let mut besides = findings::besides(comparison);
+    let hidden = besides.len().saturating_sub(BESIDES);
+    besides.truncate(BESIDES);
     let rows = |changes: &[&Change]| {
         let reach = chart::reach(changes);
         changes.iter().map(|change| row(change, reach)).collect()
@@ -127,10 +132,8 @@ pub(super) fn render(report: &Report) -> String {
         facts: facts(report),
         changes: rows(&judged),
         besides: rows(&besides),
-        not_judged: findings::not_judged(comparison)
-            .iter()
-            .map(|change| words::sentence(change, &printable(&change.endpoint)))
-            .collect(),
+        hidden,
+        not_judged: findings::not_judged(comparison, &|endpoint| printable(endpoint)),
         latencies: totals.endpoints.iter().map(latency).collect(),
         failures: totals.endpoints.iter().filter_map(failure).collect(),
         generator: totals.generator.iter().map(generator).collect(),
@@ -204,7 +207,7 @@ fn row(change: &Change, reach: f64) -> Row {
         kind: status_kind(change.status),
         sign: words::status_sign(change.status),
         status: words::status_word(change.status),
-        reason: words::reason(change.reason),
+        sentence: words::sentence(change, &printable(&change.endpoint)),
         endpoint: printable(&change.endpoint),
     }
 }

@@ -5,10 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::sentence::sentence;
 use super::totals::whole_ns;
 use super::{Figures, Report, Subject};
 use crate::compare::{
     Change, Comparison, Interval, Metric, Reason, RoundsUsed, Status, Verdict, Warning,
+    metric::{Kind, Unit},
 };
 use crate::text::is_hidden;
 use crate::units::count;
@@ -56,20 +58,72 @@ struct ChangeEntry {
     change: Option<Bounds>,
     tolerance: f64,
     minimum_effect: f64,
-    baseline_ns: Option<u64>,
-    candidate_ns: Option<u64>,
-    baseline_rate: Option<f64>,
-    candidate_rate: Option<f64>,
+    #[serde(flatten)]
+    levels: Levels,
     rounds: u32,
     requests_per_round: f64,
     sigma: Option<f64>,
     detectable: Option<f64>,
+    more_rounds: Option<u32>,
+    more_s: Option<f64>,
     p_regressed: Option<f64>,
     p_pass: Option<f64>,
     autocorrelation: Option<f64>,
     hodges_lehmann: Option<f64>,
     bursty: bool,
     series: Vec<Option<f64>>,
+    /// Made anew when it is read.
+    #[serde(skip_deserializing)]
+    sentence: String,
+}
+
+/// The levels of both sides and the limit, each under the key of its unit.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Levels {
+    pub(super) baseline_ns: Option<u64>,
+    pub(super) candidate_ns: Option<u64>,
+    pub(super) limit_ns: Option<u64>,
+    pub(super) baseline_rate: Option<f64>,
+    pub(super) candidate_rate: Option<f64>,
+    pub(super) limit_rate: Option<f64>,
+    pub(super) baseline_bytes: Option<f64>,
+    pub(super) candidate_bytes: Option<f64>,
+    pub(super) limit_bytes: Option<f64>,
+}
+
+impl Levels {
+    pub(super) fn of(change: &Change) -> Self {
+        let [baseline, candidate, limit] =
+            [change.baseline, change.candidate, change.limit].map(|level| level.and_then(finite));
+        match change.metric.traits().unit {
+            Unit::Time => Self {
+                baseline_ns: baseline.map(whole_ns),
+                candidate_ns: candidate.map(whole_ns),
+                limit_ns: limit.map(whole_ns),
+                ..Self::default()
+            },
+            Unit::Share => Self {
+                baseline_rate: baseline,
+                candidate_rate: candidate,
+                limit_rate: limit,
+                ..Self::default()
+            },
+            Unit::Bytes => Self {
+                baseline_bytes: baseline,
+                candidate_bytes: candidate,
+                limit_bytes: limit,
+                ..Self::default()
+            },
+        }
+    }
+
+    /// Baseline, candidate and limit in whatever unit they have.
+    fn any(&self) -> [Option<f64>; 3] {
+        let times = [self.baseline_ns, self.candidate_ns, self.limit_ns];
+        let rates = [self.baseline_rate, self.candidate_rate, self.limit_rate];
+        let sizes = [self.baseline_bytes, self.candidate_bytes, self.limit_bytes];
+        [0, 1, 2].map(|at| rates[at].or(sizes[at]).or(times[at].map(count)))
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -165,9 +219,9 @@ pub(super) fn code<T: Serialize>(value: &T) -> String {
 
 /// What the numbers of a metric's change are: relative, or a difference of rates.
 pub(super) fn scale(metric: Metric) -> &'static str {
-    match metric {
-        Metric::ErrorRate => "difference",
-        _ => "relative",
+    match metric.traits().kind {
+        Kind::Difference => "difference",
+        Kind::Ratio => "relative",
     }
 }
 
@@ -177,9 +231,6 @@ fn finite(value: f64) -> Option<f64> {
 
 fn entry(change: &Change) -> ChangeEntry {
     let some_finite = |value: Option<f64>| value.and_then(finite);
-    let is_rate = change.metric == Metric::ErrorRate;
-    let time = |level: Option<f64>| some_finite(level).filter(|_| !is_rate).map(whole_ns);
-    let rate = |level: Option<f64>| some_finite(level).filter(|_| is_rate);
     let bounds = change.change.map(|interval| Bounds {
         estimate: finite(interval.estimate),
         lower: finite(interval.lower),
@@ -195,20 +246,20 @@ fn entry(change: &Change) -> ChangeEntry {
         change: bounds,
         tolerance: change.tolerance,
         minimum_effect: change.minimum_effect,
-        baseline_ns: time(change.baseline),
-        candidate_ns: time(change.candidate),
-        baseline_rate: rate(change.baseline),
-        candidate_rate: rate(change.candidate),
+        levels: Levels::of(change),
         rounds: change.rounds,
         requests_per_round: change.requests_per_round,
         sigma: some_finite(change.sigma),
         detectable: some_finite(change.detectable),
+        more_rounds: change.more_rounds,
+        more_s: some_finite(change.more_s),
         p_regressed: some_finite(change.p_regressed),
         p_pass: some_finite(change.p_pass),
         autocorrelation: some_finite(change.autocorrelation),
         hodges_lehmann: some_finite(change.hodges_lehmann),
         bursty: change.bursty,
         series: change.series.iter().map(|value| finite(*value)).collect(),
+        sentence: sentence(change, &change.endpoint),
     }
 }
 
@@ -219,21 +270,25 @@ fn change(entry: ChangeEntry) -> Result<Change, ReadError> {
         upper: bounds.upper.unwrap_or(f64::INFINITY),
     });
     let series = entry.series.into_iter();
+    let [baseline, candidate, limit] = entry.levels.any();
     Ok(Change {
         endpoint: entry.endpoint,
         metric: entry.metric.parse().map_err(ReadError::Metric)?,
         gate: entry.gate,
         status: entry.status,
         reason: entry.reason,
+        limit,
         change: interval,
         tolerance: entry.tolerance,
         minimum_effect: entry.minimum_effect,
-        baseline: entry.baseline_rate.or(entry.baseline_ns.map(count)),
-        candidate: entry.candidate_rate.or(entry.candidate_ns.map(count)),
+        baseline,
+        candidate,
         rounds: entry.rounds,
         requests_per_round: entry.requests_per_round,
         sigma: entry.sigma,
         detectable: entry.detectable,
+        more_rounds: entry.more_rounds,
+        more_s: entry.more_s,
         p_regressed: entry.p_regressed,
         p_pass: entry.p_pass,
         autocorrelation: entry.autocorrelation,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report as Xml, TestCase, TestCaseStatus, TestSuite};
 
+use super::sentence::judged_from;
 use super::words::{self, change_cell, level_cell, tolerance_cell};
 use super::{Report, findings, printable};
 use crate::compare::{Change, Comparison, Status, Verdict};
@@ -26,6 +27,9 @@ pub(super) fn render(report: &Report) -> String {
     let time = Duration::from_nanos(subject.elapsed_ns);
     suite.set_time(time);
     suite.timestamp = subject.started_at.parse().ok();
+    for warning in &report.comparison.warnings {
+        suite.add_property((printable(&warning.code), printable(&warning.text)));
+    }
     let class = class_name(source);
     let mut names = BTreeSet::new();
     for (name, status) in cases(report) {
@@ -90,19 +94,25 @@ fn whole(comparison: &Comparison) -> TestCaseStatus {
 
 fn case(change: &Change, apart: bool) -> (String, TestCaseStatus) {
     let endpoint = printable(&change.endpoint);
-    let name = format!("{endpoint} {}", change.metric.name());
+    let limit = change.limit.map_or("", |_| " limit");
+    let name = format!("{endpoint} {}{limit}", change.metric.name());
     let mut message = words::sentence(change, &endpoint);
     if apart {
         message = format!("{message} ({})", words::APART);
     }
     let text = format!(
-        "{}: {message}\nbaseline {}, candidate {}, change {}, tolerated {}, {}",
+        "{}: {message}\nbaseline {}, candidate {}, {} {}, tolerated {}, {}",
         words::status_word(change.status),
         level_cell(change, Side::Baseline),
         level_cell(change, Side::Candidate),
+        if change.limit.is_some() {
+            "interval"
+        } else {
+            "change"
+        },
         change_cell(change),
         tolerance_cell(change),
-        words::plural(change.rounds, "round"),
+        judged_from(change),
     );
     (name, outcome(change.status, &message, &text))
 }
@@ -154,6 +164,14 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("more than 20 %"), "{text}");
+    }
+
+    #[test]
+    fn what_was_not_checked_is_a_property_of_the_suite() {
+        let mut report = sample::report();
+        report.comparison.warnings[0].code = super::super::INSECURE.to_owned();
+        let text = render(&report);
+        assert!(text.contains("<property name=\"insecure\""), "{text}");
     }
 
     #[test]

@@ -121,11 +121,11 @@ fn details(page: &mut Page, report: &Report) {
             }
         });
     }
-    let not_judged = findings::not_judged(comparison);
+    let not_judged = findings::not_judged(comparison, &code);
     if !not_judged.is_empty() {
         page.folded("What could not be judged", |page| {
-            for change in not_judged {
-                page.push(&format!("- {}\n", sentence(change)));
+            for said in not_judged {
+                page.push(&format!("- {said}\n"));
             }
         });
     }

@@ -2,7 +2,8 @@
 //! network; the same report gives the same bytes.
 //!
 //! A report computes nothing: what is judged comes from `compare`, what is shown besides comes
-//! from [`Totals`]. All language is in `words`, all foreign text passes through `escape`.
+//! from [`Totals`]. All language is in `words` and `sentence`, all foreign text passes through
+//! `escape`.
 
 mod chart;
 mod csv;
@@ -14,6 +15,7 @@ mod markdown;
 mod numbers;
 mod plan;
 mod run;
+mod sentence;
 mod subject;
 mod table;
 mod text;

@@ -4,8 +4,47 @@ use std::fmt::Display;
 
 use crate::units::{count, seconds};
 
-/// A ratio in hundredths with its sign and without its unit.
+/// Relative changes above this are said in times.
+const TIMES_FROM: f64 = 10.0;
+/// More times than these are beyond all use.
+const TIMES_MOST: f64 = 999_999.0;
+
+/// A relative change above 1,000 % as a factor: a thing that takes 12 times as long has a change
+/// of 11. Cut off where digits say nothing any more.
+pub(super) fn many_times(change: f64) -> Option<String> {
+    (change > TIMES_FROM && change.is_finite()).then(|| {
+        if change > TIMES_MOST {
+            return format!(">{}", rounded(TIMES_MOST));
+        }
+        rounded(change + 1.0)
+    })
+}
+
+/// Two sizes as a range, their unit said once where it is the same: `310 to 340 ms`.
+pub(super) fn range(from: &str, to: &str) -> String {
+    let unit = |text: &str| text.split_once(' ').map(|(_, unit)| unit.to_owned());
+    match (from.split_once(' '), unit(to)) {
+        (Some((number, own)), Some(other)) if own == other => format!("{number} to {to}"),
+        _ => format!("{from} to {to}"),
+    }
+}
+
+/// A size in bytes as people say it: `812 B`, `12.3 kB`, `1.23 MB`.
+pub(super) fn bytes(size: f64) -> String {
+    let (value, unit) = match size {
+        size if size < 999.5 => return format!("{} B", rounded(size)),
+        size if size < 999_500.0 => (size / 1e3, "kB"),
+        size if size < 999_500_000.0 => (size / 1e6, "MB"),
+        size => (size / 1e9, "GB"),
+    };
+    three_digits(value, unit)
+}
+
+/// A ratio in hundredths with its sign and without its unit, or a factor such as `×12`.
 pub(super) fn bare(value: f64) -> String {
+    if let Some(times) = many_times(value) {
+        return format!("×{times}");
+    }
     let text = hundredths(value.abs());
     match (
         text.trim_matches(['0', '.']).is_empty(),
@@ -59,6 +98,10 @@ pub fn duration(ns: f64) -> String {
         ns if ns < 999_500_000.0 => (ns / 1e6, "ms"),
         ns => (ns / 1e9, "s"),
     };
+    three_digits(value, unit)
+}
+
+fn three_digits(value: f64, unit: &str) -> String {
     let decimals = match value {
         v if v < 9.995 => 2,
         v if v < 99.95 => 1,
@@ -167,8 +210,9 @@ mod tests {
             (0.0, "0", "0"),
             (-0.000_001, "−0", "0"),
             (1.5, "150", "+150"),
-            (12.347, "1,235", "+1,235"),
-            (1e7, ">99,999", ">+99,999"),
+            (10.0, "1,000", "+1,000"),
+            (12.347, "1,235", "×13"),
+            (1e7, ">99,999", "×>999,999"),
             (f64::INFINITY, "∞", "+∞"),
         ] {
             if ratio >= 0.0 {
@@ -178,6 +222,18 @@ mod tests {
         }
         assert_eq!(bare(-0.05), "−5.0");
         assert_eq!(whole_number(1_234_567), "1,234,567");
+        for (from, to, said) in [
+            ("310 ms", "340 ms", "310 to 340 ms"),
+            ("950 µs", "1.20 ms", "950 µs to 1.20 ms"),
+            ("4 %", "13 times", "4 % to 13 times"),
+        ] {
+            assert_eq!(range(from, to), said);
+        }
+        let sizes = [0.0, 64.4, 999.6, 12_340.0, 5e8, 2e9].map(bytes);
+        assert_eq!(
+            sizes,
+            ["0 B", "64 B", "1.00 kB", "12.3 kB", "500 MB", "2.00 GB"]
+        );
         assert_eq!(plural(1, "round"), "1 round");
         assert_eq!(plural(1_000, "round"), "1,000 rounds");
     }

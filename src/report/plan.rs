@@ -61,9 +61,13 @@ impl Outlook {
 
     /// How many gate metrics share alpha.
     fn members(&self) -> f64 {
-        let judged = self.prospects.iter().flat_map(|it| &it.judged);
-        let gate = judged.filter(|metric| Metric::GATE.contains(metric));
-        count(gate.count().max(1) as u64)
+        let gate = |it: &Prospect| {
+            let own = it.judged.iter();
+            let own = own.filter(|metric| self.policy.gate.has(&it.endpoint, **metric));
+            own.count() as u64
+        };
+        let members = self.prospects.iter().map(gate).sum::<u64>();
+        count(members.max(1))
     }
 
     /// The smallest true change that is found nine times in ten by the last look, for a spread of
@@ -205,7 +209,6 @@ pub fn outlook_json(outlook: &Outlook) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::Margins;
 
     fn outlook() -> Outlook {
         let prospect = |endpoint: &str, requests, judged: &[Metric], errors_after| Prospect {
@@ -227,12 +230,7 @@ mod tests {
                 prospect("GET /a", 1_057.0, &all, Some(8)),
                 prospect("GET /\u{1b}b", 40.0, &all[..1], None),
             ],
-            policy: Policy {
-                tolerance: Margins::tolerance(),
-                minimum_effect: Margins::minimum_effect(),
-                alpha: 0.05,
-                timeout_ns: 1,
-            },
+            policy: Policy::standard(1),
         }
     }
 

@@ -96,11 +96,12 @@ fn comparison() -> Comparison {
     Comparison {
         verdict: Verdict::Regressed,
         causes: Vec::new(),
-        changes: changes(),
+        changes: [changes(), others()].concat(),
         rounds: RoundsUsed {
             planned: 12,
             measured: 12,
             valid: 11,
+            judged: 11,
             dropped: BTreeMap::from([("send_lag".to_owned(), 1)]),
         },
         coverage: 0.97,
@@ -163,12 +164,41 @@ fn changes() -> Vec<Change> {
                 Some((0.0, -0.0004, 0.0004)),
             )
         },
+    ]
+}
+
+/// Limits, the whole workload, and what does not decide.
+fn others() -> Vec<Change> {
+    vec![
+        Change {
+            tolerance: 0.0,
+            minimum_effect: 0.0,
+            limit: Some(14e6),
+            candidate: Some(15_100_400.0),
+            ..change(
+                CART,
+                Metric::P99,
+                (Status::Regressed, Reason::BeyondLimit),
+                Some((0.0786, 0.02, 0.14)),
+            )
+        },
+        Change {
+            tolerance: 0.02,
+            baseline: Some(0.9999),
+            candidate: Some(0.9951),
+            ..change(
+                crate::run::WORKLOAD,
+                Metric::Goodput,
+                (Status::Pass, Reason::SlowerWithinTolerance),
+                Some((0.0048, 0.0036, 0.0061)),
+            )
+        },
         Change {
             gate: false,
             ..change(
                 CART,
                 Metric::P90,
-                (pass, Reason::Improved),
+                (Status::Pass, Reason::Improved),
                 Some((-0.08, -0.11, -0.05)),
             )
         },
@@ -196,6 +226,7 @@ fn change(
         gate: true,
         status,
         reason,
+        limit: None,
         change: interval.map(|(estimate, lower, upper)| Interval {
             estimate,
             lower,
@@ -209,6 +240,8 @@ fn change(
         requests_per_round: 625.0,
         sigma: Some(0.05),
         detectable: Some(0.21),
+        more_rounds: (reason == Reason::Noise).then_some(86),
+        more_s: (reason == Reason::Noise).then_some(351.0),
         p_regressed: Some(0.0125),
         p_pass: Some(0.5),
         autocorrelation: Some(0.125),

@@ -42,11 +42,8 @@ pub(super) fn render(report: &Report, style: Style) -> String {
         "  ",
     ));
     text.push_str(&wrap(&findings::coverage(comparison), "", "  "));
-    let not_judged = findings::not_judged(comparison);
-    let not_judged = not_judged
-        .iter()
-        .map(|change| words::sentence(change, &printable(&change.endpoint)));
-    section(&mut text, "Not judged", not_judged);
+    let not_judged = findings::not_judged(comparison, &|endpoint| printable(endpoint));
+    section(&mut text, "Not judged", not_judged.into_iter());
     let warnings = comparison.warnings.iter();
     let warnings = warnings.map(|warning| {
         let (code, said) = (printable(&warning.code), printable(&warning.text));

@@ -18,4 +18,4 @@ pub use outcome::{BODY_BYTES_MAX, Class, Group, HEAD_BYTES_MAX, HEAD_FIELDS_MAX}
 pub use resources::Resources;
 pub use rounds::{STORED, arrangement, side_rounds};
 pub use slot::{Side, Slot};
-pub use stats::{ConnectionStats, EndpointStats};
+pub use stats::{ConnectionStats, EndpointStats, WORKLOAD};

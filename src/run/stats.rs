@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{Class, Group};
 use crate::histogram::Histogram;
 
+/// The name under which all endpoints are judged together. A label of a user never is it.
+pub const WORKLOAD: &str = "workload";
+
 /// Counts and distributions of one endpoint on one side in one slot.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EndpointStats {
@@ -20,6 +23,9 @@ pub struct EndpointStats {
     pub retried: u64,
     /// Bytes of bodies received, as transferred.
     pub body_bytes: u64,
+    /// Those of them that belong to the successes.
+    #[serde(default)]
+    pub ok_bytes: u64,
     /// Response times of the successes: done − intended.
     pub response: Histogram,
     /// Service times of the successes: done − sent.
@@ -77,6 +83,7 @@ impl EndpointStats {
         }
         self.retried += other.retried;
         self.body_bytes += other.body_bytes;
+        self.ok_bytes += other.ok_bytes;
         self.response.merge(&other.response);
         self.service.merge(&other.service);
         self.first_byte.merge(&other.first_byte);

@@ -10,6 +10,8 @@ use super::Method;
 
 /// The label of all requests beyond the limit of a [`Limiter`].
 pub const OTHER: &str = "(other)";
+/// The name under which all endpoints are judged together; no label may be it.
+pub const ALL_ENDPOINTS: &str = "workload";
 /// How many different endpoints a workload may have before the rest becomes [`OTHER`].
 pub const MOST_ENDPOINTS: usize = 2_000;
 const MOST_SEGMENTS: usize = 16;

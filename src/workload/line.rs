@@ -7,7 +7,11 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::{Header, Method, Recorded, Request, endpoint::endpoint, headers};
+use super::{
+    Header, Method, Recorded, Request,
+    endpoint::{ALL_ENDPOINTS, endpoint},
+    headers,
+};
 use crate::text::printable_cut;
 
 /// The longest line that is read, in bytes.
@@ -51,6 +55,12 @@ pub enum LineFault {
     /// The endpoint label holds characters that no label has.
     #[error("the endpoint `{0}` is empty or holds control characters; leave it out")]
     Endpoint(String),
+    /// The endpoint label is the name of all endpoints together.
+    #[error(
+        "the endpoint `{0}` is the name of all endpoints together; give it another, such as \
+         `GET /{0}`"
+    )]
+    ReservedEndpoint(&'static str),
 }
 
 #[derive(Deserialize, Serialize)]
@@ -189,6 +199,9 @@ pub(super) fn check(request: &Request) -> Result<(), LineFault> {
         let shown = printable_cut(&request.endpoint, QUOTED);
         return Err(LineFault::Endpoint(shown));
     }
+    if request.endpoint.trim() == ALL_ENDPOINTS {
+        return Err(LineFault::ReservedEndpoint(ALL_ENDPOINTS));
+    }
     Ok(())
 }
 
@@ -281,6 +294,10 @@ mod tests {
             (with(r#""path":"/","status":99"#), "100 to 599"),
             (with(r#""path":"/","session":"\u001b[2J""#), "\\x1b"),
             (with(r#""path":"/","endpoint":"""#), "leave it out"),
+            (
+                with(r#""path":"/","endpoint":"workload""#),
+                "all endpoints together; give it another",
+            ),
         ] {
             let fault = parse(line.as_bytes()).unwrap_err().to_string();
             assert!(fault.contains(said), "{line}: {fault}");

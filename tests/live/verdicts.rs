@@ -117,6 +117,64 @@ fn a_candidate_that_closes_the_door_on_writes_is_regressed() {
     assert!(json.contains("closed_reused"), "{json}");
 }
 
+/// The report of a comparison.
+fn report(done: &Done) -> serde_json::Value {
+    let json = std::fs::read(done.path("out/report.json")).unwrap();
+    serde_json::from_slice(&json).unwrap()
+}
+
+#[test]
+fn a_candidate_that_redirects_some_is_warned_of_and_not_failed_for_it() {
+    let _quiet = quiet();
+    let a = Faultd::always(USUAL);
+    let b = Setup::default().route("/x", Fault::Mix(0.05, 302)).start();
+    let rest = format!("{SHORT} --request /x --tolerance errors=5pp");
+    let done = honestly(|| compare(&a, &b, &rest).run());
+    // Nothing was recorded, so that a redirect is as good an answer as any.
+    assert!([0, 11].contains(&done.code), "{}", done.stdout);
+    let found = report(&done);
+    let warnings = found["warnings"].as_array().unwrap();
+    let mix = warnings.iter().find(|it| it["code"] == "status_mix");
+    let text = mix.expect("a warning")["text"].as_str().unwrap();
+    assert!(text.starts_with("GET /x answers 302 in "), "{text}");
+    assert!(text.contains("the baseline in 0.0 %"), "{text}");
+    assert!(done.stdout.contains("answers 302 in"), "{}", done.stdout);
+    let sides = found["totals"]["endpoints"].as_array().unwrap();
+    assert_eq!(sides[0]["statuses"]["302"], serde_json::Value::Null);
+    assert!(sides[1]["statuses"]["302"].as_u64().unwrap() > 10);
+}
+
+#[test]
+fn a_limit_fails_where_the_tolerance_passes() {
+    let _quiet = quiet();
+    let [a, b] = [(); 2].map(|()| Faultd::always(USUAL));
+    let rest = format!("{SHORT} --request /x {WIDE} --tolerance errors=5pp");
+    let limit = ["--tolerance", "GET /x:p50<80ms"];
+    let done = honestly(|| compare(&a, &b, &rest).args(&limit).run()).expect(10);
+    let found = report(&done);
+    let p50 = found["changes"].as_array().unwrap().iter();
+    let p50: Vec<_> = p50
+        .filter(|it| it["metric"] == "p50" && it["endpoint"] == "GET /x")
+        .collect();
+    let [held, compared] = p50[..] else {
+        panic!("a limit and a change: {p50:?}");
+    };
+    assert_eq!(
+        (&held["status"], &compared["status"]),
+        (&"regressed".into(), &"pass".into())
+    );
+    assert_eq!(held["limit_ns"], 80_000_000);
+    let headline = done.stdout.lines().next().unwrap();
+    assert!(
+        headline.contains("exceeds a limit that you set at GET /x"),
+        "{headline}"
+    );
+    for name in ["report.html", "summary.md", "junit.xml", "changes.csv"] {
+        let text = std::fs::read_to_string(done.path("out").join(name)).unwrap();
+        assert!(text.contains("the limit is 80.0 ms"), "{name}: {text}");
+    }
+}
+
 /// Takes one side away in the middle of the load.
 fn without(side: usize) -> Done {
     honestly(|| {

@@ -49,8 +49,7 @@ impl Course {
         let policy = Policy {
             tolerance: Margins::tolerance().with(&rules(tolerance)),
             minimum_effect: Margins::minimum_effect().with(&rules(minimum_effect)),
-            alpha: 0.05,
-            timeout_ns: 30 * SECOND_NS,
+            ..Policy::standard(30 * SECOND_NS)
         };
         let is_simultaneous = arrangement == Arrangement::Simultaneous;
         let design = Design {

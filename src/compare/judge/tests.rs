@@ -3,45 +3,60 @@
 
 use super::*;
 use crate::{
-    compare::{Margins, evidence::Figures},
-    histogram::Read,
+    compare::evidence::{Figures, Reading},
     run::{Class, Side},
+    units::count,
 };
 
+mod gate;
 mod properties;
 
 const MAX: u32 = 12;
 
 fn design(expected: &[(&str, f64)]) -> Design {
     let of = |(name, n): &(&str, f64)| ((*name).to_owned(), *n);
-    Design::new(MAX, true, expected.iter().map(of).collect())
-}
-
-fn policy() -> Policy {
-    Policy {
-        tolerance: Margins::tolerance(),
-        minimum_effect: Margins::minimum_effect(),
-        alpha: 0.05,
-        timeout_ns: 30_000_000_000,
+    let expected = expected.iter().map(of).collect();
+    Design {
+        round_s: 4.0,
+        ..Design::new(MAX, true, expected)
     }
 }
 
-fn reads(ms: f64) -> [Option<Read>; 6] {
-    let read = |metric: Metric| Read {
-        value_ns: 1e6 * ms * (1.0 + metric.quantile().unwrap_or(0.5)),
-        width_ns: 64.0,
-    };
-    Metric::ALL.map(|metric| (metric != Metric::ErrorRate).then(|| read(metric)))
+fn policy() -> Policy {
+    Policy::standard(30_000_000_000)
+}
+
+fn reads(ms: f64) -> [Option<Reading>; Metric::COUNT] {
+    Metric::ALL.map(|metric| match metric {
+        Metric::ErrorRate => None,
+        Metric::Goodput => Some(Reading::exactly(1.0)),
+        Metric::Size => Some(Reading::exactly(1_000.0)),
+        _ => Some(Reading {
+            value: 1e6 * ms * (1.0 + metric.quantile().unwrap_or(0.5)),
+            width: 64.0,
+        }),
+    })
 }
 
 fn figures(ms: f64, requests: u64, failures: u64) -> Figures {
-    Figures {
+    let mut figures = Figures {
         scheduled: requests,
         ok: requests - failures,
         failures,
         readings: reads(ms),
         ..Figures::default()
+    };
+    let goodput = count(requests - failures) / count(requests);
+    figures.set(Metric::Goodput, Some(Reading::exactly(goodput)));
+    figures
+}
+
+/// The round with its one endpoint as the whole workload, as slots would have it.
+fn whole(mut evidence: RoundEvidence) -> RoundEvidence {
+    for side in &mut evidence.sides {
+        side.workload = side.endpoints.values().next().cloned().unwrap_or_default();
     }
+    evidence
 }
 
 /// One endpoint, 10 ms on the baseline with a little noise, `factor` times that on the
@@ -62,7 +77,7 @@ fn rounds(n: u32, factor: f64, failures: u64) -> Vec<RoundEvidence> {
             for (side, figures) in evidence.sides.iter_mut().zip(own) {
                 side.endpoints.insert("GET /a".to_owned(), figures);
             }
-            evidence
+            whole(evidence)
         })
         .collect()
 }
@@ -153,7 +168,7 @@ fn a_slower_candidate_is_named_and_one_more_look_confirms() {
         for round in &mut rounds {
             let own = round.sides[1].endpoints.get_mut("GET /a").unwrap();
             let p99 = own.readings[Metric::P99 as usize].as_mut().unwrap();
-            p99.value_ns *= if round.round % 2 == 0 { 3.0 } else { 0.3 };
+            p99.value *= if round.round % 2 == 0 { 3.0 } else { 0.3 };
         }
         run(&rounds)
     };
@@ -230,7 +245,7 @@ fn few_requests_are_open_errors_with_advice() {
         (Verdict::Inconclusive, true)
     );
     assert!(
-        found.causes[0].contains("more rounds"),
+        found.causes[0].contains("more minutes would do"),
         "{:?}",
         found.causes
     );
