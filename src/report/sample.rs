@@ -96,7 +96,7 @@ fn comparison() -> Comparison {
     Comparison {
         verdict: Verdict::Regressed,
         causes: Vec::new(),
-        changes: changes(),
+        changes: [changes(), others()].concat(),
         rounds: RoundsUsed {
             planned: 12,
             measured: 12,
@@ -164,6 +164,35 @@ fn changes() -> Vec<Change> {
                 Some((0.0, -0.0004, 0.0004)),
             )
         },
+    ]
+}
+
+/// Limits, the whole workload, and what does not decide.
+fn others() -> Vec<Change> {
+    vec![
+        Change {
+            tolerance: 0.0,
+            minimum_effect: 0.0,
+            limit: Some(14e6),
+            candidate: Some(15_100_400.0),
+            ..change(
+                CART,
+                Metric::P99,
+                (Status::Regressed, Reason::BeyondLimit),
+                Some((0.0786, 0.02, 0.14)),
+            )
+        },
+        Change {
+            tolerance: 0.02,
+            baseline: Some(0.9999),
+            candidate: Some(0.9951),
+            ..change(
+                crate::run::WORKLOAD,
+                Metric::Goodput,
+                (Status::Pass, Reason::SlowerWithinTolerance),
+                Some((0.0048, 0.0036, 0.0061)),
+            )
+        },
         Change {
             tolerance: 0.0,
             minimum_effect: 0.0,
@@ -192,7 +221,7 @@ fn changes() -> Vec<Change> {
             ..change(
                 CART,
                 Metric::P90,
-                (pass, Reason::Improved),
+                (Status::Pass, Reason::Improved),
                 Some((-0.08, -0.11, -0.05)),
             )
         },

@@ -280,6 +280,16 @@ mod tests {
                 "p99 of X is 4 to 11 % slower; it was not shown to stay within the 10 % you \
                  tolerate.",
             ),
+        ] {
+            assert_eq!(said, expected);
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_decided_says_why() {
+        use Reason as R;
+        let time = |reason, lower, upper| worded(Metric::P99, reason, lower, upper);
+        for (said, expected) in [
             (
                 time(R::Unavailable, 0.0, 0.0),
                 "X stopped answering on the candidate while the baseline was healthy.",
@@ -307,6 +317,15 @@ mod tests {
                 time(R::Missing, 0.0, 0.0),
                 "p99 of X was not judged: some round had no figure for it.",
             ),
+        ] {
+            assert_eq!(said, expected);
+        }
+    }
+
+    #[test]
+    fn each_metric_has_its_own_words() {
+        use Reason as R;
+        for (said, expected) in [
             (
                 worded(Metric::ErrorRate, R::Improved, -0.003, -0.001),
                 "The error rate of X is 0.1 to 0.3 pp lower.",

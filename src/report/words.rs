@@ -211,6 +211,74 @@ mod tests {
     use super::*;
     use crate::compare::Metric;
 
+    /// Metric, limit, interval, and how change and tolerance are shown.
+    type Cell = (
+        Metric,
+        Option<f64>,
+        (f64, f64, f64),
+        &'static str,
+        &'static str,
+    );
+
+    const CELLS: [Cell; 8] = [
+        (
+            Metric::P99,
+            None,
+            (0.072, 0.041, 0.104),
+            "+7.2 % [+4.1, +10.4]",
+            "10 %",
+        ),
+        (
+            Metric::P99,
+            None,
+            (3.5, 0.2, 12.6),
+            "+350 % [+20.0, ×14]",
+            "10 %",
+        ),
+        (
+            Metric::P99,
+            None,
+            (11.2, 0.2, 13.0),
+            "×12 [+20.0 %, ×14]",
+            "10 %",
+        ),
+        (
+            Metric::Goodput,
+            None,
+            (0.02, 0.01, 0.03),
+            "−2.0 % [−3.0, −1.0]",
+            "10 %",
+        ),
+        (
+            Metric::ErrorRate,
+            None,
+            (0.02, 0.01, 0.03),
+            "+2.0 pp [+1.0, +3.0]",
+            "10 pp",
+        ),
+        (
+            Metric::P99,
+            Some(3e8),
+            (0.1, 0.0, 0.2),
+            "330 ms [300 ms, 360 ms]",
+            "< 300 ms",
+        ),
+        (
+            Metric::ErrorRate,
+            Some(0.01),
+            (0.0, -0.01, 0.01),
+            "1 % [0 %, 2 %]",
+            "< 1 %",
+        ),
+        (
+            Metric::Size,
+            Some(64e3),
+            (-0.5, -0.5, -0.5),
+            "32.0 kB [32.0 kB, 32.0 kB]",
+            "< 64.0 kB",
+        ),
+    ];
+
     #[test]
     fn cells_show_which_way_a_figure_moved_and_limits_as_levels() {
         let mut change = sample::report().comparison.changes[0].clone();
@@ -224,64 +292,7 @@ mod tests {
             });
             (change_cell(&change), tolerance_cell(&change))
         };
-        for (metric, limit, interval, shown, bound) in [
-            (
-                Metric::P99,
-                None,
-                (0.072, 0.041, 0.104),
-                "+7.2 % [+4.1, +10.4]",
-                "10 %",
-            ),
-            (
-                Metric::P99,
-                None,
-                (3.5, 0.2, 12.6),
-                "+350 % [+20.0, ×14]",
-                "10 %",
-            ),
-            (
-                Metric::P99,
-                None,
-                (11.2, 0.2, 13.0),
-                "×12 [+20.0 %, ×14]",
-                "10 %",
-            ),
-            (
-                Metric::Goodput,
-                None,
-                (0.02, 0.01, 0.03),
-                "−2.0 % [−3.0, −1.0]",
-                "10 %",
-            ),
-            (
-                Metric::ErrorRate,
-                None,
-                (0.02, 0.01, 0.03),
-                "+2.0 pp [+1.0, +3.0]",
-                "10 pp",
-            ),
-            (
-                Metric::P99,
-                Some(3e8),
-                (0.1, 0.0, 0.2),
-                "330 ms [300 ms, 360 ms]",
-                "< 300 ms",
-            ),
-            (
-                Metric::ErrorRate,
-                Some(0.01),
-                (0.0, -0.01, 0.01),
-                "1 % [0 %, 2 %]",
-                "< 1 %",
-            ),
-            (
-                Metric::Size,
-                Some(64e3),
-                (-0.5, -0.5, -0.5),
-                "32.0 kB [32.0 kB, 32.0 kB]",
-                "< 64.0 kB",
-            ),
-        ] {
+        for (metric, limit, interval, shown, bound) in CELLS {
             let (found, tolerated) = cell(metric, limit, interval);
             assert_eq!((found.as_str(), tolerated.as_str()), (shown, bound));
         }
