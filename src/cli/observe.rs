@@ -144,3 +144,48 @@ impl Resources {
         sources
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> ObserveSettings {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn both_sides_in_one_place_and_a_stored_one_in_any_are_refused() {
+        let failed = |found: Result<Resources, Failure>| {
+            let failure = found.unwrap_err();
+            assert_eq!(failure.code, 2);
+            failure.error.to_string()
+        };
+        let same = settings("baseline-resources = 'pid:7'\ncandidate-resources = 'pid:7'");
+        let said = failed(Resources::of_sides(&same));
+        assert!(said.contains("both name pid:7"), "{said}");
+        let said = failed(Resources::beside_stored(&same, Side::Candidate));
+        assert!(
+            said.starts_with("--baseline-resources pid:7: a stored side"),
+            "{said}"
+        );
+        let none = settings("baseline-resources = 'none'\ncandidate-resources = 'none'");
+        assert!(Resources::of_sides(&none).is_ok());
+        assert!(Resources::of_sides(&settings("bodies = 0")).is_ok());
+    }
+
+    #[test]
+    fn one_side_alone_is_not_compared() {
+        let mut other = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let place = Place::Pid(other.id());
+        let of = |place: &Place| Meter::open(place).unwrap();
+        let said = one_sided(&[None, of(&place)]).unwrap();
+        assert!(said.contains("of the candidate only") && said.ends_with("--baseline-resources"));
+        assert_eq!(one_sided(&[of(&place), of(&place)]), None);
+        assert_eq!(one_sided(&[of(&Place::None), None]), None);
+        drop(other.stdin.take());
+        other.wait().unwrap();
+    }
+}

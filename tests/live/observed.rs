@@ -135,6 +135,14 @@ fn a_build_that_burns_twice_the_cpu_is_seen_to() {
         old_bytes > 500_000 && new_bytes > 500_000,
         "{old_bytes} {new_bytes}"
     );
+    let report = std::fs::read_to_string(done.path("out/report.json")).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let said = report["totals"]["resources"].as_array().unwrap();
+    let said = said
+        .iter()
+        .map(|it| it["cpu_ns_per_request"].as_u64().unwrap());
+    let said: Vec<_> = said.map(count).collect();
+    assert!((1.5..2.2).contains(&(said[1] / said[0])), "{said:?}");
     assert!(
         !done.stdout.contains("answers of both sides"),
         "{}",
