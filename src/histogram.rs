@@ -374,9 +374,13 @@ mod tests {
         a.merge(&b);
         assert_eq!(a, both);
         let (few, mut some) = ([5, 900, 5_000, 900], Histogram::default());
-        few.iter().for_each(|ns| some.record_n(*ns, 2));
+        for ns in few {
+            some.record_n(ns, 2);
+        }
         let mut twice = some.clone();
-        few.iter().rev().for_each(|ns| twice.record_n(*ns, 2));
+        for ns in few {
+            twice.record_n(ns, 2);
+        }
         some.merge(&some.clone());
         assert_eq!((&some, some.count()), (&twice, 16));
     }

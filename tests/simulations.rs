@@ -368,10 +368,9 @@ fn the_whole_pipeline_keeps_quiet_where_the_rules_of_today_cry_wolf() {
             any(rivals::by_request),
             any(rivals::by_window),
         ];
-        alarms
-            .iter_mut()
-            .zip(called)
-            .for_each(|(n, is)| *n += u64::from(is));
+        for (n, is) in alarms.iter_mut().zip(called) {
+            *n += u64::from(is);
+        }
     }
     assert!(alarms[0] <= 1, "{alarms:?}");
     // The same check must fail for those who measure one side after the other.

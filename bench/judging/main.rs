@@ -62,19 +62,19 @@ fn main() -> anyhow::Result<()> {
         .collect();
     let judged = |n: usize| judge(&design, &policy, &tables, &rounds[..n]);
     let mut least = [f64::INFINITY; 2];
-    let mut last = None;
+    let mut found = None;
     for _ in 0..args.repetitions.max(1) {
         let mut took = [0.0; 2];
         for n in 1..=rounds.len() {
             let before = cpu_s();
-            last = Some(judged(n));
+            found = Some(judged(n));
             let one = cpu_s() - before;
             took[0] += one;
             took[1] += if n >= 8 && n % 2 == 0 { one } else { 0.0 };
         }
         least = [least[0].min(took[0]), least[1].min(took[1])];
     }
-    let changes = last.map_or(0, |found: Comparison| found.changes.len());
+    let changes = found.map_or(0, |it: Comparison| it.changes.len());
     writeln!(
         io::stdout(),
         "{} rounds x {} endpoints, {changes} metrics: {:.3} s of CPU after every round, {:.3} s of \

@@ -99,17 +99,17 @@ fn series(windows: &Windows, endpoint: &str, quantile: f64) -> [Vec<f64>; 2] {
 /// The z of Mann and Whitney's U, positive when the second group is larger, with the correction
 /// for ties and for continuity; `ties` are the counts of both groups at each value, ascending.
 fn mann_whitney(ties: &[[f64; 2]]) -> f64 {
-    let (mut below, mut u, mut tied) = (0.0, 0.0, 0.0);
+    let (mut below, mut u, mut cubes) = (0.0, 0.0, 0.0);
     let mut sums = [0.0; 2];
     for [a, b] in ties {
         u += b * (below + a / 2.0);
         below += a;
         sums = [sums[0] + a, sums[1] + b];
-        tied += (a + b).powi(3) - (a + b);
+        cubes += (a + b).powi(3) - (a + b);
     }
     let [n, m] = sums;
     let all = n + m;
-    let variance = n * m / 12.0 * (all + 1.0 - tied / (all * (all - 1.0)));
+    let variance = n * m / 12.0 * (all + 1.0 - cubes / (all * (all - 1.0)));
     let distance = u - n * m / 2.0;
     (distance.abs() - 0.5).max(0.0).copysign(distance) / variance.sqrt()
 }
@@ -124,12 +124,12 @@ mod tests {
         let males = [19, 22, 16, 29, 24];
         let females = [20, 11, 17, 12];
         let mut counts: BTreeMap<u64, [f64; 2]> = BTreeMap::new();
-        females
-            .iter()
-            .for_each(|v| counts.entry(*v).or_default()[0] += 1.0);
-        males
-            .iter()
-            .for_each(|v| counts.entry(*v).or_default()[1] += 1.0);
+        for value in females {
+            counts.entry(value).or_default()[0] += 1.0;
+        }
+        for value in males {
+            counts.entry(value).or_default()[1] += 1.0;
+        }
         let ties: Vec<_> = counts.into_values().collect();
         let z = mann_whitney(&ties);
         assert!((z - normal_critical(0.111_346_9 / 2.0)).abs() < 1e-4, "{z}");

@@ -1,8 +1,9 @@
 //! Which comparisons the table holds, and what is counted in each.
 
 use proofload::{
-    compare::{Comparison, Status, Verdict},
+    compare::{Change, Comparison, Status, Verdict},
     replay::Arrangement,
+    run::WORKLOAD,
 };
 
 use super::{
@@ -256,9 +257,10 @@ impl Row {
 
 /// Whether the changed endpoint, and whether another one, was called worse.
 fn named(found: &Comparison) -> [bool; 2] {
+    // What one endpoint does shows in the whole as well, which is no blame of another.
+    let counts = |change: &&Change| change.gate && change.endpoint != WORKLOAD;
     let worse = |is_first: bool| {
-        let mut gate = found.changes.iter().filter(|change| change.gate);
-        gate.any(|change| {
+        found.changes.iter().filter(counts).any(|change| {
             change.status == Status::Regressed
                 && (change.endpoint == Scene::endpoint(0)) == is_first
         })

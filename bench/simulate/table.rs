@@ -65,7 +65,9 @@ pub(crate) fn measure(row: &Row, runs: u64, threads: usize) -> Vec<Sum> {
                     let found = row.run(run);
                     let mut sums = sums.lock().expect("no thread panics with the lock");
                     sums.resize(found.len(), Sum::default());
-                    sums.iter_mut().zip(found).for_each(|(sum, it)| sum.add(it));
+                    for (sum, number) in sums.iter_mut().zip(found) {
+                        sum.add(number);
+                    }
                 }
             });
         }
@@ -93,29 +95,29 @@ pub(crate) fn line(labels: &[String], columns: &[Column], sums: &[Sum]) -> Strin
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sum {
     runs: u64,
-    sum: u64,
+    total: u64,
     squares: u64,
 }
 
 impl Sum {
     fn add(&mut self, value: u64) {
         self.runs += 1;
-        self.sum += value;
+        self.total += value;
         self.squares += value * value;
     }
 
     /// Per cent with its standard error, of which half a run more keeps it from being zero.
     fn rate(self) -> String {
         let n = count(self.runs);
-        let shy = (count(self.sum) + 0.5) / (n + 1.0);
+        let shy = (count(self.total) + 0.5) / (n + 1.0);
         let error = 100.0 * (shy * (1.0 - shy) / n).sqrt();
         let digits = if error < 0.095 { 2 } else { 1 };
-        format!("{:.1} ± {error:.digits$}", 100.0 * count(self.sum) / n)
+        format!("{:.1} ± {error:.digits$}", 100.0 * count(self.total) / n)
     }
 
     fn mean(self) -> String {
         let n = count(self.runs);
-        let mean = count(self.sum) / n;
+        let mean = count(self.total) / n;
         let variance = (count(self.squares) / n - mean * mean).max(0.0);
         format!("{mean:.1} ± {:.1}", (variance / n).sqrt())
     }

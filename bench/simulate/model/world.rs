@@ -119,7 +119,9 @@ impl<'a> World<'a> {
             .weather
             .shifts(spec.side, spec.position, start_s, length_s);
         let own = noise.of_slot(&mut self.rng);
-        shifts.iter_mut().for_each(|shift| *shift += own);
+        for shift in &mut shifts {
+            *shift += own;
+        }
         let law = if noise == Noise::HeavyTails {
             HEAVY.mixed(&shifts)
         } else {
