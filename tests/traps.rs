@@ -99,11 +99,14 @@ fn traps() -> Vec<Trap> {
             ..hangs
         });
     }
-    let set = |name: &str, class, which, place| Trap {
-        place,
-        ..trap(name, class, which)
-    };
-    all.extend([
+    all.extend(at_one_endpoint());
+    all.extend(at_some());
+    all
+}
+
+fn at_one_endpoint() -> Vec<Trap> {
+    let five = Class::Http5xx;
+    vec![
         trap(
             "an empty 200 for a 201",
             Class::UnexpectedStatus,
@@ -155,6 +158,16 @@ fn traps() -> Vec<Trap> {
         ),
         trap("it gets worse and worse", five, Which::From(6, 0.2)),
         trap("it was broken at first", five, Which::Until(3, 0.3)),
+    ]
+}
+
+fn at_some() -> Vec<Trap> {
+    let five = Class::Http5xx;
+    let set = |name: &str, class, which, place| Trap {
+        place,
+        ..trap(name, class, which)
+    };
+    vec![
         set(
             "the cap at every endpoint",
             Class::NotSentCap,
@@ -187,8 +200,7 @@ fn traps() -> Vec<Trap> {
             Where::All,
         ),
         set("the rare endpoint only", five, Which::Any(1.0), Where::Rare),
-    ]);
-    all
+    ]
 }
 
 fn hits(which: Which, round: u32, (place, of): (u64, u64), rng: &mut ChaCha8Rng) -> bool {

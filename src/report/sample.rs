@@ -194,29 +194,6 @@ fn others() -> Vec<Change> {
             )
         },
         Change {
-            tolerance: 0.0,
-            minimum_effect: 0.0,
-            limit: Some(14e6),
-            candidate: Some(15_100_400.0),
-            ..change(
-                CART,
-                Metric::P99,
-                (Status::Regressed, Reason::BeyondLimit),
-                Some((0.0786, 0.02, 0.14)),
-            )
-        },
-        Change {
-            tolerance: 0.02,
-            baseline: Some(0.9999),
-            candidate: Some(0.9951),
-            ..change(
-                crate::run::WORKLOAD,
-                Metric::Goodput,
-                (pass, Reason::SlowerWithinTolerance),
-                Some((0.0048, 0.0036, 0.0061)),
-            )
-        },
-        Change {
             gate: false,
             ..change(
                 CART,

@@ -264,6 +264,12 @@ fn what_cannot_stand_beside_each_other_is_refused_by_name() {
         done = Some(after);
     }
     assert_eq!(server.requests(), sent, "nothing was sent");
+}
+
+#[test]
+fn what_cannot_become_a_baseline_is_refused_before_anything_is_sent() {
+    let server = Faultd::always(USUAL);
+    let url = server.url();
     for (rest, said) in [
         (
             "--save-baseline a/b -d 5s --rate 9/s",
@@ -276,10 +282,9 @@ fn what_cannot_stand_beside_each_other_is_refused_by_name() {
         ),
         ("-d 5s --rate 9/s", "--output"),
     ] {
-        let line = format!("run --target {url} --request /x {rest}");
-        let after = Proofload::new(&line).within(done.take().unwrap()).run();
-        let after = after.expect(2);
+        let call = format!("run --target {url} --request /x {rest}");
+        let after = Proofload::new(&call).run().expect(2);
         assert!(after.stderr.contains(said), "{rest}: {}", after.stderr);
-        done = Some(after);
     }
+    assert_eq!(server.requests(), 0);
 }
