@@ -254,13 +254,8 @@ fn what_cannot_stand_beside_each_other_is_refused_by_name() {
         ),
     ] {
         let call = Proofload::new(&format!("compare --out-dir out {line}"));
-        let after = call.within(done.take().unwrap()).run();
-        let after = after.expect(2);
-        assert!(
-            after.stderr.contains(said),
-            "{line}: {said}: {}",
-            after.stderr
-        );
+        let after = call.within(done.take().unwrap()).run().expect(2);
+        assert!(after.stderr.contains(said), "{line}: {}", after.stderr);
         done = Some(after);
     }
     assert_eq!(server.requests(), sent, "nothing was sent");
