@@ -238,6 +238,8 @@ fn slot(rng: &mut ChaCha8Rng, round: u32, side: Side, candidate: Candidate) -> S
         side,
         start_ns: 0,
         length_ns: 4_000_000_000,
+        settle_ns: 0,
+        medians_ns: Vec::new(),
         complete: true,
         endpoints: endpoints.collect(),
         connections: proofload::run::ConnectionStats::default(),

@@ -121,6 +121,8 @@ fn slot(rng: &mut ChaCha8Rng, side: Side, factor: f64, failed: u64) -> Slot {
         side,
         start_ns: 0,
         length_ns: 5_000_000_000,
+        settle_ns: 0,
+        medians_ns: Vec::new(),
         complete: true,
         endpoints: BTreeMap::from([("GET /a".to_owned(), stats)]),
         connections: ConnectionStats::default(),

@@ -57,8 +57,8 @@ mio                 <- replay/
 nix                 <- staging/resources
 plotters            <- report/chart.rs
 quick_junit         <- report/junit.rs
-rand                <- replay/ demo/ workload/demo.rs
-rand_chacha         <- replay/ demo/ workload/demo.rs
+rand                <- replay/ demo/ workload/demo.rs compare/noise.rs
+rand_chacha         <- replay/ demo/ workload/demo.rs compare/noise.rs
 rand_distr          <- demo/
 reqwest             <- staging/
 rustix              <- clock.rs replay/stream.rs store/host_lock.rs staging/guard.rs \

@@ -266,6 +266,8 @@ fn slot(round: u32, side: Side, trap: Option<&Trap>, rng: &mut ChaCha8Rng) -> Sl
         side,
         start_ns: 0,
         length_ns: 4_000_000_000,
+        settle_ns: 0,
+        medians_ns: Vec::new(),
         complete: true,
         endpoints: endpoints.collect(),
         connections: ConnectionStats::default(),

@@ -43,6 +43,9 @@ struct Args {
     /// Where to listen; port 0 takes a free one, which is printed
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Listens here too, and prints how far apart the n-th requests of both came
+    #[arg(long)]
+    twin: Option<SocketAddr>,
     /// Ends after this time in any case
     #[arg(long = "for", default_value = "60s", value_name = "DURATION")]
     total: Span,
@@ -103,20 +106,24 @@ fn main() -> anyhow::Result<()> {
         return self_test::run(&mut out);
     };
     let plan: Plan = plan.parse()?;
-    let address = args.listen;
-    anyhow::ensure!(
-        address.ip().is_loopback(),
-        "--listen {address} is not a loopback address; this server is for this machine only"
-    );
     raise_descriptor_limit();
-    let listener = server::bind(address).with_context(|| format!("cannot listen on {address}"))?;
-    writeln!(out, "listening on http://{}", listener.local_addr()?)?;
+    let mut listeners = Vec::new();
+    for address in [Some(args.listen), args.twin].into_iter().flatten() {
+        anyhow::ensure!(
+            address.ip().is_loopback(),
+            "{address} is not a loopback address; this server is for this machine only"
+        );
+        let bound = server::bind(address);
+        let listener = bound.with_context(|| format!("cannot listen on {address}"))?;
+        writeln!(out, "listening on http://{}", listener.local_addr()?)?;
+        listeners.push(listener);
+    }
     out.flush()?;
     let until = Until {
         total_ns: args.total.ns(),
         idle_ns: args.idle.ns(),
     };
-    let mut recording = server::record(&listener, until)?;
+    let mut recording = server::record(&listeners, until)?;
     let report = Report::new(&plan, &recording);
     write!(out, "{}", report.text)?;
     if let Some(path) = &args.json {

@@ -16,6 +16,9 @@ const STEP_MOST_NS: u64 = 50_000;
 /// A rate that is off by more than this share is another plan.
 const RATE_TOLERANCE: f64 = 0.01;
 
+/// Pairs that may belong to a preflight.
+const PREFLIGHT: usize = 20;
+
 /// Everything that was found out about one recording.
 pub(crate) struct Report {
     /// The table.
@@ -53,6 +56,11 @@ impl Report {
         ));
         for (name, errors) in rows {
             line(row(name, &errors));
+        }
+        if !recording.twins.is_empty() {
+            let (words, errors) = twins(arrivals, &recording.twins);
+            line(words);
+            line(row("apart", &errors));
         }
         let server = server(recording);
         if let Plan::Constant(planned) = plan
@@ -182,6 +190,21 @@ fn warnings(recording: &Recording, figures: &Value) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// How far apart the n-th requests of both listeners came; the first ones, a preflight, are left
+/// out.
+fn twins(arrivals: &[u64], twins: &[u64]) -> (String, Errors) {
+    let pairs = || arrivals.iter().zip(twins).skip(PREFLIGHT);
+    let first = pairs().filter(|(a, b)| a < b).count();
+    let words = format!(
+        "{} and {} arrivals on the two listeners; the first was first in {:.1} % of pairs",
+        arrivals.len(),
+        twins.len(),
+        100.0 * count(first as u64) / count(pairs().count().max(1) as u64),
+    );
+    let apart = pairs().map(|(a, b)| count(a.abs_diff(*b)));
+    (words, Errors::of(apart.collect()))
 }
 
 /// One line of quantiles in microseconds.

@@ -51,7 +51,7 @@ pub(crate) fn run(out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 fn serve(listener: &TcpListener) -> io::Result<Recording> {
-    server::record(listener, UNTIL)
+    server::record(std::slice::from_ref(listener), UNTIL)
 }
 
 fn send(address: SocketAddr, rate: u64) -> io::Result<Vec<Sent>> {

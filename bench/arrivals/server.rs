@@ -35,6 +35,7 @@ const REFUSAL: &[u8] =
 const HEAD_MAX: usize = 64 << 10;
 /// More arrivals than this end the recording: 320 MB of instants.
 const ARRIVALS_MAX: usize = 40_000_000;
+/// Listeners count down from here.
 const LISTENER: u64 = u64::MAX;
 /// How long a wait lasts at most before the ends are looked at.
 const WAIT_MS: u8 = 50;
@@ -53,6 +54,8 @@ pub(crate) struct Until {
 pub(crate) struct Recording {
     /// The instant of each request in nanoseconds of wall time, sorted.
     pub(crate) arrivals: Vec<u64>,
+    /// Those of the second listener, likewise.
+    pub(crate) twins: Vec<u64>,
     /// Connections that were open at the same time, at the most.
     pub(crate) connections: usize,
     /// Connections that were accepted.
@@ -73,6 +76,8 @@ pub(crate) struct Recording {
 
 struct Connection {
     stream: TcpStream,
+    /// Whether it came to the second listener.
+    is_twin: bool,
     /// The beginning of a request that is not complete.
     pending: Vec<u8>,
     /// When that beginning came.
@@ -122,9 +127,14 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves until an end is reached or a GET of `/__report` comes.
-pub(crate) fn record(listener: &TcpListener, until: Until) -> io::Result<Recording> {
+pub(crate) fn record(listeners: &[TcpListener], until: Until) -> io::Result<Recording> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-    epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
+    for (listener, at) in listeners.iter().zip(0..) {
+        epoll.add(
+            listener,
+            EpollEvent::new(EpollFlags::EPOLLIN, LISTENER - at),
+        )?;
+    }
     let clock = Clock::start();
     let wall_offset_ns = clock.wall_offset_ns();
     let mut server = Server {
@@ -144,8 +154,9 @@ pub(crate) fn record(listener: &TcpListener, until: Until) -> io::Result<Recordi
         };
         let (now_ns, seen) = (clock.now_ns(), server.recording.arrivals.len());
         for event in &events[..ready] {
-            if event.data() == LISTENER {
-                server.accept_all(listener)?;
+            let at = usize::try_from(LISTENER - event.data()).unwrap_or(usize::MAX);
+            if let Some(listener) = listeners.get(at) {
+                server.accept_all(listener, at > 0)?;
             } else if server.serve(usize::try_from(event.data()).unwrap_or(usize::MAX)) {
                 return Ok(server.finish(clock.wall_offset_ns() - wall_offset_ns));
             }
@@ -171,7 +182,7 @@ struct Server {
 }
 
 impl Server {
-    fn accept_all(&mut self, listener: &TcpListener) -> io::Result<()> {
+    fn accept_all(&mut self, listener: &TcpListener, is_twin: bool) -> io::Result<()> {
         loop {
             let stream = match listener.accept() {
                 Ok((stream, _)) => stream,
@@ -187,6 +198,7 @@ impl Server {
             self.epoll.add(&stream, event)?;
             let connection = Some(Connection {
                 stream,
+                is_twin,
                 pending: Vec::new(),
                 since_ns: 0,
                 body_left: 0,
@@ -236,6 +248,7 @@ impl Server {
 
     fn finish(mut self, wall_step_ns: i64) -> Recording {
         self.recording.arrivals.sort_unstable();
+        self.recording.twins.sort_unstable();
         self.recording.wall_step_ns = wall_step_ns;
         self.recording
     }
@@ -301,7 +314,12 @@ fn take(
         if head.reply == Reply::Report {
             return Next::Report;
         }
-        recording.arrivals.push(arrived_ns);
+        let arrivals = if connection.is_twin {
+            &mut recording.twins
+        } else {
+            &mut recording.arrivals
+        };
+        arrivals.push(arrived_ns);
         recording.pipelined += u64::from(taken > 0);
         recording.unstamped += u64::from(stamp_ns.is_none());
         taken += 1;

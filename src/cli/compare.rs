@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::{
     StdoutFormat,
+    calibration::{self, Place},
     exit::Failure,
-    input::{Safety, Source, headers},
+    input::{self, Safety, Source, headers},
     live::Live,
     local::{Origin, Ports, origin},
     observe::{ObserveSettings, Resources},
@@ -18,7 +19,7 @@ use super::{
     sides::{Given, Stored, check_workload},
     stored::{Apart, check_stored, load_like},
 };
-use crate::{run::Side, store::OutDir, units::Span};
+use crate::{compare::Calibration, run::Side, store::OutDir, units::Span, workload::Workload};
 
 /// Flags of `proofload compare`.
 #[derive(Debug, Args)]
@@ -69,6 +70,10 @@ pub(super) struct ComparisonArgs {
     /// Header for the candidate only
     #[arg(long, value_name = "HEADER")]
     candidate_header: Vec<String>,
+    /// The calibration to plan with, by name; `none` for none [default: that with the name of the
+    /// workload file, if there is one]
+    #[arg(long, value_name = "NAME")]
+    calibration: Option<String>,
     #[command(flatten)]
     pub(super) safety: Safety,
     #[command(flatten)]
@@ -106,6 +111,7 @@ impl CompareArgs {
             .transpose()?;
         args.safety.check_methods(&workload)?;
         let load = args.load.over(&file.load);
+        let (calibration, remarks) = args.calibration(&workload, &load)?;
         let mut targets = [
             args.safety
                 .target(&origins[0].url, baseline_headers, &file)?,
@@ -139,6 +145,8 @@ impl CompareArgs {
             observe,
             allowed,
             earlier,
+            calibration,
+            remarks,
         };
         pipeline.exec().await
     }
@@ -244,6 +252,24 @@ impl CompareArgs {
 }
 
 impl ComparisonArgs {
+    /// The calibration to plan with, and what there is to say of it.
+    ///
+    /// # Errors
+    /// When one was named and is not there, or one is there and cannot be read (usage).
+    pub(super) fn calibration(
+        &self,
+        workload: &Workload,
+        load: &LoadSettings,
+    ) -> Result<(Option<Calibration>, Vec<String>), Failure> {
+        let place = Place::wanted(self.calibration.as_deref(), &self.source)?;
+        let stored = place.map(|place| place.load()).transpose()?.flatten();
+        let baseline = self.baseline_cmd.as_ref().or(self.baseline.as_ref());
+        let baseline = baseline.map_or("", String::as_str);
+        let arrivals = input::arrivals(load, workload)?;
+        let there = calibration::environment(baseline, workload, arrivals);
+        Ok(calibration::fitting(stored, &there))
+    }
+
     /// Where the two sides are.
     fn origins(&self) -> Result<[Origin; 2], Failure> {
         let mut ports = Ports::default();

@@ -97,6 +97,8 @@ impl DemoArgs {
             },
             allowed: Vec::new(),
             earlier: None,
+            calibration: None,
+            remarks: Vec::new(),
         };
         let code = pipeline.exec().await?;
         say(&format!("demo: a gate would have got exit code {code}"));

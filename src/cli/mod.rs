@@ -3,6 +3,8 @@
 
 mod baseline;
 mod bodies;
+mod calibrate;
+mod calibration;
 mod compare;
 mod demo;
 mod exit;
@@ -60,6 +62,8 @@ enum Command {
     /// Says what `compare` would send with the same flags, for how long, and what it could find;
     /// sends nothing
     Plan(plan::PlanArgs),
+    /// Measures how noisy two equal deployments are here: what comparisons may expect
+    Calibrate(calibrate::CalibrateArgs),
     /// Loads one target and writes what was measured
     Run(run::RunArgs),
     /// Makes a workload from a recording
@@ -127,6 +131,7 @@ fn execute(command: Command) -> Result<u8, Failure> {
         Command::Demo(args) => runtime.block_on(args.exec()),
         Command::Compare(args) => runtime.block_on(args.exec()),
         Command::Plan(args) => args.exec(),
+        Command::Calibrate(args) => runtime.block_on(args.exec()),
         Command::Run(args) => runtime.block_on(args.exec()),
         Command::Import(command) => command.exec(),
         Command::Baseline(command) => command.exec(),

@@ -22,7 +22,7 @@ use super::{
     trust,
 };
 use crate::{
-    compare::{Verdict, Warning},
+    compare::{Calibration, Verdict, Warning},
     experiment::{Ended, News, conduct},
     replay::{Load, mean_rate},
     report::{Report, Subject, Totals},
@@ -54,6 +54,10 @@ pub(super) struct Pipeline {
     pub(super) allowed: Vec<String>,
     /// What was measured already, where a comparison is resumed.
     pub(super) earlier: Option<Earlier>,
+    /// What is known of the noise here.
+    pub(super) calibration: Option<Calibration>,
+    /// What was found worth saying before anything was sent.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Pipeline {
@@ -77,7 +81,8 @@ impl Pipeline {
         prepared.experiment.resources = self
             .resources
             .with_builds(builds.each_ref().map(Option::as_ref));
-        let mut notes = self.ask(&mut prepared, &addresses).await?;
+        let mut notes = std::mem::take(&mut self.remarks);
+        notes.extend(self.ask(&mut prepared, &addresses).await?);
         notes.extend(observe::one_sided(&prepared.experiment.resources));
         for note in &notes {
             say(&format!("note: {}", crate::report::printable(note)));
@@ -89,7 +94,7 @@ impl Pipeline {
     }
 
     /// Starts the local builds, one after the other, and waits until they answer.
-    async fn start(
+    pub(super) async fn start(
         &self,
         prepared: &Prepared,
         addresses: &[Vec<Address>],
@@ -125,7 +130,7 @@ impl Pipeline {
     }
 
     /// Both sides answer each endpoint once; the baseline first, and what it refuses ends it.
-    async fn ask(
+    pub(super) async fn ask(
         &mut self,
         prepared: &mut Prepared,
         addresses: &[Vec<Address>],
@@ -168,13 +173,14 @@ impl Pipeline {
         check.exec(self.asked(load, &[]).terms()).await
     }
 
-    fn wanted(&self) -> Wanted<'_> {
+    pub(super) fn wanted(&self) -> Wanted<'_> {
         Wanted {
             workload: &self.workload,
             load: &self.load,
             gate: &self.gate,
             trust: &self.trust,
             earlier: self.earlier.as_ref(),
+            calibration: self.calibration.as_ref(),
         }
     }
 
@@ -286,7 +292,7 @@ impl Pipeline {
         Ok(code)
     }
 
-    fn header(&self, prepared: &Prepared, started_at: &str) -> RunHeader {
+    pub(super) fn header(&self, prepared: &Prepared, started_at: &str) -> RunHeader {
         let targets = Side::BOTH.map(|side| {
             let target = &self.targets[side.index()];
             (
@@ -331,6 +337,7 @@ impl Pipeline {
             "targets": { "allow": self.allowed, "insecure": self.trust.insecure },
             "observe": self.observe,
             "tls": self.tls,
+            "calibration": self.calibration.as_ref().map(|it| &it.measured_at),
             "resolved": prepared.resolved,
             "header_names": {
                 "baseline": names(Side::Baseline),

@@ -11,6 +11,7 @@ use super::{
     exit::{self, Failure},
     labels,
     prepare::{Prepared, Wanted},
+    say,
     settings::layered,
 };
 use crate::{
@@ -39,14 +40,19 @@ impl PlanArgs {
         let mut load = args.load.over(&file.load);
         load.seed = Some(load.seed.unwrap_or_default());
         let gate = layered(&args.gate, &file.gate);
+        let (calibration, remarks) = args.calibration(&workload, &load)?;
         let wanted = Wanted {
             workload: &workload,
             load: &load,
             gate: &gate,
             trust: &args.safety.tls.trust()?,
             earlier: None,
+            calibration: calibration.as_ref(),
         };
         let prepared = wanted.prepare()?;
+        for line in remarks.into_iter().chain(prepared.expected()) {
+            say(&format!("note: {line}"));
+        }
         let outlook = outlook(&prepared, labels::rate(&workload, prepared.arrivals))?;
         let text = match args.format {
             StdoutFormat::Text => outlook_text(&outlook),

@@ -14,14 +14,19 @@ use super::{
 };
 use crate::{
     clock::wall_ns,
-    compare::{Design, Metric, Tables, Warning, is_judgeable, minimum_requests, prospects},
-    experiment::{Budget, Experiment, Judgement, Plan, plan},
+    compare::{
+        Calibration, Design, Expectation, Metric, Tables, Warning, expect, is_judgeable,
+        minimum_requests, prospects,
+    },
+    experiment::{Budget, Experiment, Judgement, Plan, SETTLE_NS, plan},
     replay::{Arrangement, Arrivals, Forecast, Load, forecast, mean_rate},
     tls::Trust,
-    units::{Span, seconds},
+    units::{SECOND_NS, Span, seconds},
     workload::Workload,
 };
 
+/// No settle cut is longer than a slot of the usual length, in nanoseconds.
+const SETTLE_MAX_NS: u64 = 10 * SECOND_NS;
 /// Fewer, longer rounds have to bring p99 of this share of the requests more under judgement.
 const WORTH_COARSER: f64 = 0.01;
 
@@ -32,6 +37,7 @@ pub(super) struct Wanted<'a> {
     pub(super) gate: &'a GateSettings,
     pub(super) trust: &'a Trust,
     pub(super) earlier: Option<&'a Earlier>,
+    pub(super) calibration: Option<&'a Calibration>,
 }
 
 /// What was decided before the preflight.
@@ -42,6 +48,8 @@ pub(super) struct Prepared {
     pub(super) experiment: Experiment,
     /// What the answers before the load showed.
     pub(super) warnings: Vec<Warning>,
+    /// What a calibration expects of the plan.
+    pub(super) expectation: Option<Expectation>,
 }
 
 type Forecasts = BTreeMap<String, Forecast>;
@@ -57,7 +65,7 @@ impl Wanted<'_> {
         let arrivals = input::arrivals(self.load, self.workload)?;
         let limits = input::limits(self.load, 2)?;
         let seed = self.load.seed.unwrap_or_default();
-        let (plan, forecasts) = self.choose(arrivals, seed)?;
+        let (mut plan, forecasts) = self.choose(arrivals, seed)?;
         let of = |figure: fn(&Forecast) -> f64| {
             let all = forecasts.iter();
             all.map(|(name, it)| (name.clone(), figure(it))).collect()
@@ -72,6 +80,16 @@ impl Wanted<'_> {
         policy
             .check(&design, &self.gate.min_effect)
             .map_err(Failure::usage)?;
+        let expectation = self.calibration.and_then(|it| {
+            let noise = it.noise(design.simultaneous);
+            expect(noise, &design, &policy, plan.layout.measured_ns())
+        });
+        // What a look may spend was fixed with the first session.
+        plan.enough = match self.earlier {
+            Some(earlier) => earlier.enough(),
+            None => expectation.as_ref().map(|it| it.enough),
+        };
+        design.enough = plan.enough;
         let load = Load {
             targets: [None, None],
             workload: self.workload.clone(),
@@ -99,6 +117,7 @@ impl Wanted<'_> {
             },
             resolved: [String::new(), String::new()],
             warnings: Vec::new(),
+            expectation,
         })
     }
 
@@ -125,6 +144,14 @@ impl Wanted<'_> {
         Ok((best, found))
     }
 
+    /// The settle cut that a calibration asks for: at least that of the plan, and not so much that
+    /// more is cut than measured.
+    fn settle_ns(&self) -> Option<u64> {
+        let warm_up_s = self.calibration?.warm_up_s?;
+        let settle_ns = warm_up_s.saturating_mul(SECOND_NS);
+        Some(settle_ns.clamp(SETTLE_NS, SETTLE_MAX_NS))
+    }
+
     fn budget(&self) -> Budget {
         let layout = self.earlier.map(Earlier::layout);
         Budget {
@@ -134,7 +161,7 @@ impl Wanted<'_> {
             slot_ns: layout.map_or(self.load.slot.map(Span::ns), |it| Some(it.slot_ns)),
             warmup_ns: self.load.warmup.map(Span::ns),
             rounds: None,
-            settle_ns: layout.map(|it| it.settle_ns),
+            settle_ns: layout.map(|it| it.settle_ns).or(self.settle_ns()),
         }
     }
 }
@@ -174,9 +201,52 @@ impl Prepared {
             labels::rate(workload, self.arrivals),
             self.experiment.load.seed,
         ));
-        for line in Self::shortfalls(judgement) {
+        for line in self
+            .expected()
+            .into_iter()
+            .chain(Self::shortfalls(judgement))
+        {
             say(&format!("plan: {line}"));
         }
+    }
+
+    /// How the comparison is judged.
+    pub(super) fn judgement(&self) -> &Judgement {
+        let judgement = self.experiment.judgement.as_ref();
+        judgement.expect("what is prepared here is judged")
+    }
+
+    /// What a calibration lets us expect.
+    pub(super) fn expected(&self) -> Vec<String> {
+        let Some(expectation) = &self.expectation else {
+            return Vec::new();
+        };
+        let layout = self.plan.layout;
+        let (enough, planned) = (expectation.enough, layout.rounds);
+        let round_s = seconds(layout.total_ns()) / f64::from(planned + 1);
+        let after_s = round_s * f64::from(enough + 1);
+        let when = if enough <= planned {
+            format!("by the calibration, an answer is likely after {enough} rounds, {after_s:.0}s")
+        } else {
+            format!(
+                "by the calibration, {planned} rounds are too few: an answer takes about {enough} \
+                 of this length, {after_s:.0}s"
+            )
+        };
+        let found: Vec<String> = expectation
+            .detectable
+            .iter()
+            .map(|(metric, endpoint, change)| {
+                let endpoint = crate::report::printable(endpoint);
+                format!("{} +{:.1} % ({endpoint})", metric.name(), 100.0 * change)
+            })
+            .collect();
+        let finds = format!(
+            "all {planned} rounds find changes from {}, nine times in ten",
+            found.join(", ")
+        );
+        let finds = (!found.is_empty()).then_some(finds);
+        [Some(when), finds].into_iter().flatten().collect()
     }
 
     /// What the plan cannot show.

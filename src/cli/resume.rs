@@ -91,6 +91,11 @@ impl Earlier {
         rounds_of(&self.run.slots, policy)
     }
 
+    /// After how many valid rounds enough was expected to be known.
+    pub(super) fn enough(&self) -> Option<u32> {
+        self.plan.enough
+    }
+
     /// Its sessions, and one more of so many rounds.
     pub(super) fn sessions_with(&self, rounds: u32) -> Vec<Session> {
         let mut sessions = self.plan.sessions.clone();

@@ -4,7 +4,7 @@
 //! The only file of this module that names statrs. Tails are computed as tails, never as
 //! 1 − cdf, because p-values of 1e-9 occur. Nothing here panics on any number.
 
-use statrs::distribution::{Continuous, ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{ChiSquared, Continuous, ContinuousCDF, Normal, StudentsT};
 
 /// p-values are clipped here before they become z (method.md section 5, traps).
 const SMALLEST_P: f64 = 1e-12;
@@ -116,6 +116,15 @@ pub(super) fn falling_zero(of: impl Fn(f64) -> f64, mut low: f64, mut high: f64)
         }
     }
     f64::midpoint(low, high)
+}
+
+/// The value below which chi-squared with so many degrees of freedom (at least 1) lies with
+/// probability `p`, which is kept within `[1e-6, 1 − 1e-6]`.
+pub(super) fn chi_square_quantile(p: f64, freedom: f64) -> f64 {
+    let p = if p.is_nan() { 0.5 } else { p }.clamp(1e-6, 1.0 - 1e-6);
+    // `max` also turns not-a-number into 1.
+    let chi = ChiSquared::new(freedom.max(1.0)).expect("at least one degree of freedom");
+    chi.inverse_cdf(p)
 }
 
 fn student(freedom: f64) -> StudentsT {

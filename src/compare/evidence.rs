@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use super::{Metric, Policy, proportion::Failures};
+use super::{Metric, Policy, proportion::Failures, steady::Seconds};
 use crate::{
     histogram::{Histogram, Read},
     run::{Class, EndpointStats, Group, Resources, Side, Signs, Slot, WORKLOAD},
@@ -100,6 +100,8 @@ pub struct SideEvidence {
     pub health: Signs,
     /// Whether a noticeable part of the schedule was not sent for the in-flight cap.
     pub at_cap: bool,
+    /// The seconds of each of its slots.
+    pub seconds: Vec<Seconds>,
 }
 
 impl SideEvidence {
@@ -240,6 +242,7 @@ impl<'a> Merged<'a> {
             workload,
             health: Signs::of(self.slots.iter().copied()),
             at_cap: self.at_cap(),
+            seconds: self.slots.iter().map(|slot| Seconds::of(slot)).collect(),
         }
     }
 }
@@ -362,6 +365,8 @@ mod tests {
             side,
             start_ns: 0,
             length_ns: 1,
+            settle_ns: 0,
+            medians_ns: Vec::new(),
             complete: true,
             endpoints: BTreeMap::from([("GET /".to_owned(), stats)]),
             connections: crate::run::ConnectionStats::default(),

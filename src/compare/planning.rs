@@ -15,7 +15,7 @@ use crate::run::WORKLOAD;
 /// know it badly (method.md 2.8).
 const CAUTION: f64 = 1.1;
 /// How often at most a comparison of equal sides is to end without PASS.
-const MISSED: f64 = 0.1;
+pub(super) const MISSED: f64 = 0.1;
 /// More rounds than this are never planned (method.md 2.11).
 pub const ROUNDS_MAX: u32 = 40;
 
@@ -144,7 +144,7 @@ pub(super) fn rounds_enough(
 }
 
 /// The fewest rounds whose requests, all answered well, show an error tolerance at one look.
-fn clean_rounds(design: &Design, endpoint: &str, tolerance: f64, alpha: f64) -> u32 {
+pub(super) fn clean_rounds(design: &Design, endpoint: &str, tolerance: f64, alpha: f64) -> u32 {
     let expected = design.requests(endpoint);
     let shown = |rounds: &u32| {
         let t = t_critical(alpha, f64::from(*rounds) - 1.0);

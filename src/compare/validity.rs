@@ -7,6 +7,7 @@
 use super::{
     Design, LOOK_FIRST, Metric, Policy, RoundEvidence, RoundsUsed, Warning,
     evidence::{SideEvidence, endpoints, share},
+    steady,
 };
 use crate::{
     run::{Flaw, Side, Yardstick, is_spoilt},
@@ -99,6 +100,9 @@ pub(super) fn examine<'a>(
     let before = validity.causes.len();
     check_load(&mut validity, rounds);
     check_answers(&mut validity);
+    let steadiness = steady::check(design.simultaneous, rounds);
+    validity.warnings.extend(steadiness.warnings);
+    validity.causes.extend(steadiness.cause);
     // What was true of the first eight rounds will not go away in the rest.
     let lasts = validity.causes.len() > before && validity.rounds.valid >= LOOK_FIRST;
     validity.is_hopeless |= lasts;

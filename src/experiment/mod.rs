@@ -9,5 +9,5 @@ mod rounds;
 
 pub use conduct::{CARRIED_OUT, Ended, Experiment, Interrupt, Judgement, News, conduct};
 pub use death::Death;
-pub use plan::{Budget, Plan, PlanError, plan};
+pub use plan::{Budget, Plan, PlanError, SETTLE_NS, plan};
 pub use rounds::rounds_of;

@@ -15,9 +15,11 @@ use crate::{
 const RESERVE_NS: u64 = 5 * SECOND_NS;
 /// Shorter windows measure the scheduler of the machine.
 const WINDOW_MIN_NS: u64 = SECOND_NS / 2;
-/// Slot and settle cut of the interleaved arrangement where the budget allows them.
+/// Slot of the interleaved arrangement where the budget allows it.
 const SLOT_NS: u64 = 10 * SECOND_NS;
-const SETTLE_NS: u64 = 2 * SECOND_NS;
+/// Settle cut of interleaved slots, in nanoseconds, where the budget allows it and no calibration
+/// found that they take longer.
+pub const SETTLE_NS: u64 = 2 * SECOND_NS;
 
 /// What the user gave.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,6 +69,23 @@ pub struct Plan {
     pub layout: Layout,
     /// The sessions of the comparison up to this one.
     pub sessions: Vec<Session>,
+    /// Valid rounds that are enough as far as a calibration knows.
+    #[serde(default)]
+    pub enough: Option<u32>,
+}
+
+impl Plan {
+    /// The first session of a comparison.
+    fn first(layout: Layout) -> Self {
+        Self {
+            layout,
+            sessions: vec![Session {
+                last_round: layout.rounds,
+                carried_out: false,
+            }],
+            enough: None,
+        }
+    }
 }
 
 /// Why a budget cannot be planned.
@@ -154,11 +173,7 @@ pub fn plan(budget: Budget) -> Result<Plan, PlanError> {
         slot_ns,
         settle_ns,
     };
-    let sessions = vec![Session {
-        last_round: rounds,
-        carried_out: false,
-    }];
-    Ok(Plan { layout, sessions })
+    Ok(Plan::first(layout))
 }
 
 /// Rounds that fit beside the discarded one.

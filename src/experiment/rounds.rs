@@ -44,7 +44,7 @@ impl<'a> Rounds<'a> {
             return false;
         };
         // Nothing is judged after the decision: the stop has cut short what comes then.
-        if slot.round == 0 || self.is_decided() {
+        if self.is_decided() {
             return false;
         }
         let round = slot.round;
@@ -55,6 +55,11 @@ impl<'a> Rounds<'a> {
         }
         let slots = self.open.remove(&round).unwrap_or_default();
         let evidence = RoundEvidence::from_slots(round, &slots, &judgement.policy);
+        if round == 0 {
+            // It only says whether the sides had warmed up by its end.
+            self.evidence.splice(..0, evidence);
+            return false;
+        }
         self.closed.insert(round, evidence);
         let mut judged = false;
         while let Some(evidence) = self.closed.remove(&self.next) {

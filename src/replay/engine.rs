@@ -251,6 +251,8 @@ impl Running {
             side: spec.side,
             start_ns: part.start_ns.saturating_sub(self.start_ns),
             length_ns: self.load_length_ns,
+            settle_ns: part.settle_ns,
+            medians_ns: part.seconds.medians_ns(),
             complete: part.complete && conserved && !given_up,
             endpoints: named
                 .map(|(index, stats)| (self.endpoints.name(index).to_owned(), stats))

@@ -10,7 +10,7 @@ use crate::run::Class;
 pub(super) struct Exchange {
     hand: Rc<Hand>,
     index: u32,
-    /// The slot that it is counted in.
+    /// The slot that it is counted in, with `SETTLING` in one that does not count it yet.
     pub(super) slot: u32,
     /// 0 for the baseline, 1 for the candidate.
     pub(super) side: usize,

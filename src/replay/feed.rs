@@ -28,15 +28,15 @@ const CHUNK: usize = 256;
 const CHUNK_BYTES: usize = 64 << 10;
 /// How much of the schedule one message may span: what is due soon must not wait for company.
 const CHUNK_NS: u64 = 20_000_000;
-/// Requests sent while a slot settles belong to no slot.
-const SETTLING: u32 = u32::MAX;
+/// Marks the requests that are sent while a slot settles: they are not counted in it.
+pub(super) const SETTLING: u32 = 1 << 31;
 
 /// One request of one side with its instant.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shot {
     /// When it is due, in nanoseconds after its window began; 0 where answers decide.
     pub(super) at_ns: u64,
-    /// The slot it belongs to.
+    /// The slot it belongs to, with [`SETTLING`] while that settles.
     pub(super) slot: u32,
     /// Its place in the deck.
     pub(super) card: u32,
@@ -238,7 +238,7 @@ impl<'a> Outbox<'a> {
         for n in 0..self.window.slots.len() {
             let spec = self.window.slots[if swap { 1 - n } else { n }];
             let slot = if at_ns < self.window.settle_ns {
-                SETTLING
+                spec.id | SETTLING
             } else {
                 spec.id
             };

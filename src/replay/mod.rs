@@ -21,6 +21,7 @@ mod pool;
 mod queue;
 mod rendezvous;
 mod schedule;
+mod seconds;
 mod source;
 mod stream;
 mod tally;

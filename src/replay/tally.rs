@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{connection::Opened, exchange::Ended};
+use super::{connection::Opened, exchange::Ended, feed::SETTLING, seconds::Seconds};
 use crate::{
     histogram::Histogram,
     run::{Class, ConnectionStats, EndpointStats, Group, Health},
@@ -20,10 +20,14 @@ pub(super) struct Part {
     pub(super) slot: u32,
     /// Begin of the measured time, in nanoseconds after the start of the run.
     pub(super) start_ns: u64,
+    /// How long it settled before, in nanoseconds.
+    pub(super) settle_ns: u64,
     /// Whether its whole schedule was carried out.
     pub(super) complete: bool,
     /// What each endpoint did, by index.
     pub(super) endpoints: BTreeMap<u32, EndpointStats>,
+    /// The medians of its seconds, from the begin of its load.
+    pub(super) seconds: Seconds,
     /// The connections that its requests opened.
     pub(super) connections: ConnectionStats,
     /// The worker's own health.
@@ -109,11 +113,14 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Opens a slot that is measured from this instant on.
-    pub(super) fn open(&mut self, slot: u32, start_ns: u64) {
+    /// Opens a slot whose load begins then, settles for so long and is measured for so long, in
+    /// nanoseconds.
+    pub(super) fn open(&mut self, slot: u32, (begin_ns, settle_ns, length_ns): (u64, u64, u64)) {
         let part = Part {
             slot,
-            start_ns,
+            start_ns: begin_ns + settle_ns,
+            settle_ns,
+            seconds: Seconds::new(begin_ns, settle_ns + length_ns),
             ..Part::default()
         };
         self.open.push(Open {
@@ -159,9 +166,17 @@ impl Tally {
     /// A request that was sent has ended.
     pub(super) fn ended(&mut self, ended: &Ended, done_ns: u64) {
         let exchange = &ended.exchange;
-        let Some(open) = self.find(exchange.slot) else {
+        let Some(open) = self.find(exchange.slot & !SETTLING) else {
             return;
         };
+        let since = |begin_ns: u64, end_ns: u64| end_ns.saturating_sub(begin_ns);
+        let response_ns = since(exchange.intended_ns, done_ns);
+        let is_ok = ended.class.group() == Group::Ok;
+        let seconds = &mut open.part.seconds;
+        seconds.record(exchange.intended_ns, is_ok.then_some(response_ns));
+        if exchange.slot & SETTLING != 0 {
+            return;
+        }
         open.in_flight -= 1;
         let lag_ns = exchange.sent_ns.saturating_sub(exchange.intended_ns);
         open.part.health.lag.record(lag_ns);
@@ -173,15 +188,14 @@ impl Tally {
         }
         cell.body_bytes += ended.body_bytes;
         cell.retried += u64::from(exchange.is_retried);
-        let since = |begin_ns: u64, end_ns: u64| end_ns.saturating_sub(begin_ns);
-        if ended.class.group() == Group::Ok {
+        if is_ok {
             cell.ok_bytes += ended.body_bytes;
-            cell.response.record(since(exchange.intended_ns, done_ns));
+            cell.response.record(response_ns);
             cell.service.record(since(exchange.sent_ns, done_ns));
             let first_byte_ns = since(exchange.intended_ns, ended.first_byte_ns);
             cell.first_byte.record(first_byte_ns);
         } else {
-            cell.failed.record(since(exchange.intended_ns, done_ns));
+            cell.failed.record(response_ns);
         }
         if is_last {
             self.sweep();
@@ -229,6 +243,7 @@ pub(super) fn merge(into: &mut Part, other: Part) {
     for (endpoint, stats) in other.endpoints {
         into.endpoints.entry(endpoint).or_default().merge(&stats);
     }
+    into.seconds.merge(other.seconds);
     into.connections.merge(&other.connections);
     into.health.merge(&other.health);
 }
@@ -276,14 +291,14 @@ mod tests {
     #[test]
     fn a_slot_closes_when_its_last_request_has_ended() {
         let mut tally = Tally::default();
-        tally.open(0, 100);
+        tally.open(0, (50, 50, 1_000_000_000));
         tally.sent(0, 7);
         tally.over(0, true, &Health::default());
         assert!(
             tally.take_closed().is_empty(),
             "one request is still in flight"
         );
-        tally.open(1, 200);
+        tally.open(1, (200, 0, 9));
         tally.ended(&ok(exchange(0, 7)), 150_000);
         let parts = tally.take_closed();
         assert_eq!(parts.len(), 1);
@@ -299,7 +314,7 @@ mod tests {
     #[test]
     fn what_was_not_sent_is_counted_and_holds_nothing_open() {
         let mut tally = Tally::default();
-        tally.open(0, 0);
+        tally.open(0, (0, 0, 9));
         tally.not_sent(0, 0, Class::NotSentCap);
         tally.over(0, true, &Health::default());
         let parts = tally.take_closed();

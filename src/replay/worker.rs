@@ -310,7 +310,8 @@ impl Worker {
     fn begin(&mut self, window: Window, base_ns: u64) {
         self.base_ns = base_ns;
         for slot in &window.slots {
-            self.tally.open(slot.id, base_ns + window.settle_ns);
+            let times = (base_ns, window.settle_ns, window.length_ns);
+            self.tally.open(slot.id, times);
         }
         self.stage = Stage::Open(window);
     }

@@ -5,6 +5,7 @@
 //! from [`Totals`]. All language is in `words` and `sentence`, all foreign text passes through
 //! `escape`.
 
+mod calibration;
 mod chart;
 mod csv;
 mod findings;
@@ -29,6 +30,7 @@ mod injection;
 mod sample;
 
 pub use crate::text::printable;
+pub use calibration::calibration_text;
 pub use json::{ReadError, SCHEMA, read_json};
 pub use plan::{Outlook, outlook_json, outlook_text};
 pub use run::{RUN_SCHEMA, RunReport};

@@ -301,6 +301,8 @@ mod tests {
             side,
             start_ns: 0,
             length_ns: 1,
+            settle_ns: 0,
+            medians_ns: Vec::new(),
             complete: true,
             endpoints: BTreeMap::from([("GET /a".to_owned(), stats)]),
             connections: crate::run::ConnectionStats::default(),

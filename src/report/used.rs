@@ -92,6 +92,8 @@ mod tests {
             side: Side::Candidate,
             start_ns: 0,
             length_ns: 1,
+            settle_ns: 0,
+            medians_ns: Vec::new(),
             complete: true,
             endpoints: BTreeMap::from([("GET /".to_owned(), stats)]),
             connections: ConnectionStats::default(),

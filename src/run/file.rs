@@ -280,6 +280,8 @@ mod tests {
             side: Side::Candidate,
             start_ns: 5,
             length_ns: 10,
+            settle_ns: 2,
+            medians_ns: vec![Some(1_234_567), None],
             complete: true,
             endpoints: BTreeMap::from([("GET /".to_owned(), stats)]),
             connections: crate::run::ConnectionStats::default(),

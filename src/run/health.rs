@@ -351,6 +351,8 @@ mod tests {
                 side: crate::run::Side::Candidate,
                 start_ns: 0,
                 length_ns: 1,
+                settle_ns: 0,
+                medians_ns: Vec::new(),
                 complete: true,
                 endpoints: BTreeMap::new(),
                 health,

@@ -54,6 +54,8 @@ fn joined(round: u32, mut slots: Vec<&Slot>) -> Option<Slot> {
         position: 0,
         // Of other times and maybe of other machines: nothing to compare.
         resources: None,
+        // Loads that began at other times have no second in common.
+        medians_ns: Vec::new(),
         ..(*first).clone()
     };
     for slot in rest {
@@ -85,6 +87,8 @@ mod tests {
             side,
             start_ns: u64::from(round) * 10 + u64::from(position),
             length_ns: 10,
+            settle_ns: 0,
+            medians_ns: Vec::new(),
             complete: true,
             endpoints: BTreeMap::from([("GET /".to_owned(), stats)]),
             connections: ConnectionStats::default(),

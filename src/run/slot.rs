@@ -55,6 +55,13 @@ pub struct Slot {
     pub start_ns: u64,
     /// How long requests were measured, in nanoseconds, the settle cut left out.
     pub length_ns: u64,
+    /// How long requests were sent before that and not measured: the settle cut, in nanoseconds.
+    #[serde(default)]
+    pub settle_ns: u64,
+    /// The median response time of each whole second of its load over all endpoints, the settle
+    /// cut included, in nanoseconds; absent where nothing ended or the median is a failure.
+    #[serde(default)]
+    pub medians_ns: Vec<Option<u64>>,
     /// Whether all of its schedule was carried out; others are kept but never judged.
     pub complete: bool,
     /// What each endpoint did.

@@ -6,6 +6,7 @@
 
 mod atomic;
 mod baselines;
+mod calibration;
 mod host_lock;
 mod out_dir;
 mod run_log;
@@ -13,6 +14,7 @@ mod side_log;
 
 pub use atomic::{Readers, StoreError, write_atomic, write_with};
 pub use baselines::{BASELINES, BaselineError, BaselineName, Baselines, StoredRun};
+pub use calibration::{CalibrationFile, NameError};
 pub use host_lock::HostLock;
 pub use out_dir::OutDir;
 pub use run_log::{RunLog, complete_run};

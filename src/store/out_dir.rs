@@ -9,13 +9,16 @@ use super::{
 };
 
 /// The names that a report directory may hold.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 9] = [
     "report.html",
     "report.json",
     "junit.xml",
     "summary.md",
     "changes.csv",
     "run.jsonl",
+    "run-2.jsonl",
+    "run-3.jsonl",
+    "run-4.jsonl",
 ];
 
 /// The logs of local builds, by side; they are replaced when a build starts.
@@ -28,6 +31,9 @@ pub struct OutDir {
 }
 
 impl OutDir {
+    /// The run files of four stretches of measuring; one stretch has the first.
+    pub const RUNS: [&str; 4] = ["run.jsonl", "run-2.jsonl", "run-3.jsonl", "run-4.jsonl"];
+
     /// Checks that the directory is new, empty, or holds an earlier report, and that it can be
     /// written. Replaces nothing yet.
     ///

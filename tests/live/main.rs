@@ -11,6 +11,7 @@
 
 mod addresses;
 mod binary;
+mod calibrations;
 mod closed;
 mod engine;
 mod faultd;

@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    engine::{Trial, load, pair, quiet, run, workload},
+    engine::{Trial, load, pair, quiet, run, target, workload},
     faultd::{Fault, Faultd, MS, Seen, Setup},
 };
 
@@ -141,6 +141,141 @@ fn simultaneous_sides_get_the_same_requests_at_the_same_time_and_nobody_is_alway
     );
     let scheduled = Side::BOTH.map(|side| trial.side(side).scheduled);
     assert_eq!(scheduled, [180, 180]);
+}
+
+/// Two servers, a workload with sessions and irregular instants, and what each server saw.
+fn two_servers(
+    arrangement: Arrangement,
+    change: impl FnOnce(&mut Load),
+) -> (Trial, [Vec<Seen>; 2]) {
+    let servers = [(), ()].map(|()| Faultd::always(Fault::Status(200)));
+    let (_, irregular) = irregular(40);
+    let requests = irregular
+        .requests()
+        .unwrap()
+        .zip(0..)
+        .map(|(request, n)| Request {
+            session: format!("{}", n % 3),
+            path: format!("/item?n={n}"),
+            ..request.unwrap()
+        });
+    let workload = Workload::from_requests(requests.collect(), "recorded").unwrap();
+    let mut load = pair(servers[0].address, workload, arrangement);
+    load.arrivals = Arrivals::Recorded(Speed::ONE);
+    let own = |at: usize| {
+        target(
+            &format!("http://{}", servers[at].address),
+            servers[at].address,
+        )
+    };
+    load.targets = [Some(own(0)), Some(own(1))];
+    change(&mut load);
+    let trial = run(&load);
+    let seen = servers.each_ref().map(|server| server.seen());
+    (trial, seen)
+}
+
+fn paths(seen: &[Seen]) -> Vec<&str> {
+    seen.iter().map(|one| one.path.as_str()).collect()
+}
+
+/// Whether both saw the same requests in the same order, but for those that swapped places because
+/// two connections were read in another order than they were written to.
+fn are_alike(seen: &[Vec<Seen>; 2]) -> bool {
+    let [a, b] = seen.each_ref().map(|seen| paths(seen));
+    let moved = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+    let sorted = |paths: &[&str]| {
+        let mut paths: Vec<String> = paths.iter().map(|it| (*it).to_owned()).collect();
+        paths.sort_unstable();
+        paths
+    };
+    sorted(&a) == sorted(&b) && 5 * moved <= a.len()
+}
+
+#[test]
+fn both_servers_of_a_simultaneous_pair_see_the_same_requests_in_the_same_order() {
+    let _quiet = quiet();
+    let (trial, seen) = two_servers(Arrangement::Simultaneous, |load| {
+        load.layout.slot_ns = 1_500 * MS;
+    });
+    let scheduled = Side::BOTH.map(|side| trial.side(side).scheduled);
+    assert_eq!(scheduled[0], scheduled[1]);
+    assert!(scheduled[0] > 150, "{scheduled:?}");
+    if late(&trial) == 0 {
+        assert!(
+            are_alike(&seen),
+            "{:?}",
+            seen.each_ref().map(|it| paths(it))
+        );
+        let [a, b] = &seen;
+        let pairs = a.iter().zip(b).filter(|(a, b)| a.path == b.path);
+        let pairs: Vec<(u64, u64)> = pairs.map(|(a, b)| (a.at_ns, b.at_ns)).collect();
+        let apart = pairs.iter().map(|(a, b)| a.abs_diff(*b)).collect();
+        // How close they are is measured by `arrivals --twin`, not here.
+        println!(
+            "half of the pairs arrive within {} µs",
+            median(apart) / 1_000
+        );
+    }
+}
+
+#[test]
+fn both_servers_of_interleaved_slots_see_the_same_requests_at_the_same_instants() {
+    let _quiet = quiet();
+    let (trial, seen) = two_servers(Arrangement::Interleaved, |load| {
+        load.layout.rounds = 3;
+        load.layout.slot_ns = 300 * MS;
+        load.layout.settle_ns = 60 * MS;
+    });
+    if late(&trial) > 0 {
+        return;
+    }
+    assert!(
+        are_alike(&seen),
+        "{:?}",
+        seen.each_ref().map(|it| paths(it))
+    );
+    // The slots of a piece differ by one shift in time, so all gaps within it are equal.
+    let [a, b] = &seen;
+    let gaps = |seen: &[Seen]| -> Vec<(String, i64)> {
+        let pairs = seen.windows(2);
+        let gap = |pair: &[Seen]| i64::try_from(pair[1].at_ns - pair[0].at_ns).unwrap();
+        pairs
+            .map(|pair| (pair[1].path.clone(), gap(pair)))
+            .collect()
+    };
+    let same = gaps(a).into_iter().zip(gaps(b));
+    let same = same.filter(|(a, b)| a.0 == b.0 && a.1 < 100_000_000 && b.1 < 100_000_000);
+    let off = same.map(|(a, b)| a.1.abs_diff(b.1)).collect();
+    assert!(median(off) < SLACK_NS);
+    let medians = trial.slots.iter().filter(|slot| slot.round > 0);
+    assert!(
+        medians
+            .clone()
+            .all(|slot| slot.settle_ns == 60 * MS && slot.medians_ns.is_empty())
+    );
+    assert_eq!(medians.count(), 12);
+}
+
+#[test]
+fn the_median_of_each_second_is_kept_from_the_begin_of_the_load() {
+    let _quiet = quiet();
+    let (trial, _) = two_servers(Arrangement::Interleaved, |load| {
+        load.layout.rounds = 1;
+        load.layout.warmup_ns = None;
+        load.layout.slot_ns = 1_700 * MS;
+        load.layout.settle_ns = 500 * MS;
+    });
+    assert_eq!(trial.slots.len(), 4);
+    for slot in &trial.slots {
+        assert_eq!(slot.medians_ns.len(), 2, "2.2 s hold two whole seconds");
+        let total = slot.total();
+        let most = total.response.max_ns();
+        // The first second lies half in the settle cut, which is not in the histogram.
+        let second = slot.medians_ns[1].expect("answered within a second");
+        assert!(second <= most + most / 64, "{second} of {most}");
+        assert!(slot.medians_ns[0].is_some());
+    }
 }
 
 #[test]

@@ -148,6 +148,8 @@ impl<'a> World<'a> {
             side: spec.side,
             start_ns: window.start_ns,
             length_ns: window.length_ns,
+            settle_ns: window.settle_ns,
+            medians_ns: Vec::new(),
             complete: true,
             resources: None,
             endpoints,

@@ -53,6 +53,8 @@ impl Place {
             side: Side::Candidate,
             start_ns: 0,
             length_ns: 1,
+            settle_ns: 0,
+            medians_ns: Vec::new(),
             complete: true,
             endpoints: BTreeMap::new(),
             connections: crate::run::ConnectionStats::default(),
