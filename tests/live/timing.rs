@@ -171,7 +171,7 @@ fn two_servers(
     load.targets = [Some(own(0)), Some(own(1))];
     change(&mut load);
     let trial = run(&load);
-    let seen = servers.each_ref().map(|server| server.seen());
+    let seen = servers.each_ref().map(Faultd::seen);
     (trial, seen)
 }
 
