@@ -11,7 +11,7 @@ use std::{
 use super::{Metric, Policy, proportion::Failures};
 use crate::{
     histogram::{Histogram, Read},
-    run::{Class, EndpointStats, Group, Side, Signs, Slot, WORKLOAD},
+    run::{Class, EndpointStats, Group, Resources, Side, Signs, Slot, WORKLOAD},
     units::count,
 };
 
@@ -206,6 +206,15 @@ impl<'a> Merged<'a> {
         Cow::Owned(total)
     }
 
+    /// What the side used, as far as it is known of each slot.
+    fn resources(&self) -> Resources {
+        let used = self
+            .slots
+            .iter()
+            .map(|slot| slot.resources.unwrap_or_default());
+        used.reduce(Resources::and).unwrap_or_default()
+    }
+
     fn at_cap(&self) -> bool {
         let sum = |of: fn(&EndpointStats) -> u64| -> u64 {
             self.endpoints.values().map(|stats| of(stats)).sum()
@@ -219,9 +228,16 @@ impl<'a> Merged<'a> {
             let figures = figures(stats, cap_counts, timeout_ns);
             ((*name).to_owned(), figures)
         };
+        let mut workload = figures(&self.total(), cap_counts, timeout_ns);
+        let used = self.resources();
+        let cpu = used.cpu_ns.filter(|_| workload.ok > 0);
+        let cpu = cpu.map(|cpu_ns| Reading::exactly(count(cpu_ns) / count(workload.ok)));
+        workload.set(Metric::Cpu, cpu);
+        let memory = used.peak_bytes.map(|bytes| Reading::exactly(count(bytes)));
+        workload.set(Metric::Memory, memory);
         SideEvidence {
             endpoints: self.endpoints.iter().map(endpoint).collect(),
-            workload: figures(&self.total(), cap_counts, timeout_ns),
+            workload,
             health: Signs::of(self.slots.iter().copied()),
             at_cap: self.at_cap(),
         }
@@ -268,7 +284,8 @@ fn reading(
     let good = stats.response.count();
     let quantile = |ok: &Histogram| quantile(metric.quantile()?, ok, failures, timeout_ns);
     match metric {
-        Metric::ErrorRate => None,
+        // The latter belong to a side and to no endpoint.
+        Metric::ErrorRate | Metric::Cpu | Metric::Memory => None,
         Metric::P50 | Metric::P90 | Metric::P99 | Metric::P999 => quantile(&stats.response),
         // Files may lack these times.
         Metric::FirstByte | Metric::FirstByteP99 if stats.first_byte.count() != good => None,

@@ -75,6 +75,17 @@ impl Gate {
         chosen || self.is_named(endpoint, metric, false)
     }
 
+    /// Whether anybody asked for a metric: chose it, named it for the whole workload or gave it a
+    /// limit. It is judged then even where there is nothing to read, and cannot pass.
+    pub fn asks_for(&self, metric: Metric) -> bool {
+        let chosen = self.metrics.as_ref();
+        chosen.is_some_and(|metrics| metrics.contains(&metric))
+            || [false, true]
+                .iter()
+                .any(|limit| self.is_named(WORKLOAD, metric, *limit))
+            || self.limits.contains_key(&metric)
+    }
+
     /// Whether a rule names this metric of this endpoint: a limit, or a margin.
     pub fn is_named(&self, endpoint: &str, metric: Metric, limit: bool) -> bool {
         if limit {
@@ -131,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_errors_and_two_quantiles_and_goodput_for_the_whole() {
+    fn the_default_is_errors_and_two_quantiles_and_more_for_the_whole() {
         let gate = Gate::default();
         assert_eq!(members(&gate, "GET /"), ["errors", "p50", "p99"]);
         assert_eq!(
             members(&gate, WORKLOAD),
-            ["errors", "p50", "p99", "goodput"]
+            ["errors", "p50", "p99", "goodput", "cpu"]
         );
         assert_eq!(Gate::of(&[]), gate);
     }

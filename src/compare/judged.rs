@@ -32,7 +32,7 @@ impl Members {
         let whole = names.first().map(|_| WORKLOAD);
         for name in names.iter().copied().chain(whole) {
             let mut own = Vec::new();
-            for member in members(policy, name, names, gate) {
+            for member in members(policy, rounds, (name, names), gate) {
                 let reason = match Track::of(name, member.metric, rounds) {
                     _ if !is_planned(design, name, member.metric) => Reason::TooFewRequests,
                     None => Reason::Missing,
@@ -127,15 +127,24 @@ impl Judged {
 }
 
 /// The members of one family at one endpoint: changes against the baseline, then limits.
-fn members(policy: &Policy, name: &str, names: &[&str], gate: bool) -> Vec<Member> {
+fn members(
+    policy: &Policy,
+    rounds: &[&RoundEvidence],
+    (name, names): (&str, &[&str]),
+    gate: bool,
+) -> Vec<Member> {
     let rules = &policy.gate;
+    let applies = |metric: &Metric| {
+        !metric.traits().of_side
+            || (name == WORKLOAD && (rules.asks_for(*metric) || is_read(rounds, *metric)))
+    };
     // Where the whole workload is one endpoint, only what that does not have is judged of it.
     let twice = |metric: Metric, limit: bool| {
-        let single = name == WORKLOAD && names.len() == 1;
+        let single = name == WORKLOAD && names.len() == 1 && !metric.traits().of_side;
         let same = limit || !gate || rules.has(names[0], metric);
         single && same && !rules.is_named(name, metric, limit)
     };
-    let all = Metric::ALL.into_iter();
+    let all = Metric::ALL.into_iter().filter(applies);
     let changes = all
         .clone()
         .filter(|metric| rules.has(name, *metric) == gate && !twice(*metric, false))
@@ -150,6 +159,16 @@ fn members(policy: &Policy, name: &str, names: &[&str], gate: bool) -> Vec<Membe
             Some(Member { metric, limit })
         });
     changes.chain(limits).collect()
+}
+
+/// Whether any round has a figure of both sides for a metric: then it has to be there in each
+/// round; what was read of one side only, or of none, is no part of the comparison.
+fn is_read(rounds: &[&RoundEvidence], metric: Metric) -> bool {
+    let has_both = |round: &&RoundEvidence| {
+        let mut sides = round.sides.iter();
+        sides.all(|side| side.workload.reading(metric).is_some())
+    };
+    rounds.iter().any(has_both)
 }
 
 /// How the endpoints of the family share alpha.

@@ -32,6 +32,10 @@ pub enum Metric {
     FirstByteP99,
     /// The mean size of the bodies of good answers.
     Size,
+    /// The CPU time of a side for each request answered as expected.
+    Cpu,
+    /// The most memory that a side held at once.
+    Memory,
 }
 
 /// In what a metric is counted.
@@ -100,6 +104,9 @@ pub struct Traits {
     pub floors: [f64; 2],
     /// Whether it decides by default: at an endpoint, and for the whole workload.
     pub gate: [bool; 2],
+    /// Whether it belongs to a side as a whole: no endpoint has it, and a side only where its
+    /// resources are read.
+    pub of_side: bool,
     /// Its words.
     pub words: Wording,
 }
@@ -115,6 +122,7 @@ const TIMES: Traits = Traits {
     margins: [0.01, 0.05],
     floors: [50_000.0, 150_000.0],
     gate: [false, false],
+    of_side: false,
     words: Wording {
         figure: "",
         more: "slower",
@@ -223,11 +231,38 @@ const TABLE: [Traits; Metric::COUNT] = [
         },
         ..TIMES
     },
+    Traits {
+        name: "cpu",
+        floors: [0.0, 0.0],
+        gate: [false, true],
+        of_side: true,
+        words: Wording {
+            figure: "The CPU time for a request",
+            more: "higher",
+            less: "lower",
+            complaint: "uses more CPU than you tolerate",
+        },
+        ..TIMES
+    },
+    Traits {
+        name: "memory",
+        unit: Unit::Bytes,
+        margins: [0.03, 0.10],
+        floors: [262_144.0, 1_048_576.0],
+        of_side: true,
+        words: Wording {
+            figure: "The peak memory",
+            more: "higher",
+            less: "lower",
+            complaint: "uses more memory than you tolerate",
+        },
+        ..TIMES
+    },
 ];
 
 impl Metric {
     /// How many there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 12;
 
     /// Every metric, in the order of reports.
     pub const ALL: [Self; Self::COUNT] = [
@@ -241,6 +276,8 @@ impl Metric {
         Self::FirstByte,
         Self::FirstByteP99,
         Self::Size,
+        Self::Cpu,
+        Self::Memory,
     ];
 
     /// All that tells it from the others.
