@@ -142,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_errors_and_two_quantiles_and_goodput_for_the_whole() {
+    fn the_default_is_errors_and_two_quantiles_and_more_for_the_whole() {
         let gate = Gate::default();
         assert_eq!(members(&gate, "GET /"), ["errors", "p50", "p99"]);
         assert_eq!(
             members(&gate, WORKLOAD),
-            ["errors", "p50", "p99", "goodput"]
+            ["errors", "p50", "p99", "goodput", "cpu"]
         );
         assert_eq!(Gate::of(&[]), gate);
     }

@@ -32,6 +32,7 @@ fn reads(ms: f64) -> [Option<Reading>; Metric::COUNT] {
         Metric::ErrorRate | Metric::Cpu | Metric::Memory => None,
         Metric::Goodput => Some(Reading::exactly(1.0)),
         Metric::Size => Some(Reading::exactly(1_000.0)),
+        Metric::Cpu | Metric::Memory => None,
         _ => Some(Reading {
             value: 1e6 * ms * (1.0 + metric.quantile().unwrap_or(0.5)),
             width: 64.0,
