@@ -1,10 +1,12 @@
 //! A service with real work, for comparisons of a build with a slower one: three endpoints that
 //! wait for a backend as a service does, and compute. What is wrong with it is planted by flags.
 //!
-//!     service --port N [--slow ENDPOINT=FACTOR] [--tail ENDPOINT=SHAREx FACTOR] [--errors ENDPOINT=SHARE]
+//!     service --port N [--slow ENDPOINT=FACTOR] [--tail ENDPOINT=SHARExFACTOR]
+//!             [--errors ENDPOINT=SHARE]
 //!
-//! `--slow search=1.2` makes 20 % more of both waiting and computing; `--tail search=0.01x5` makes
-//! one request in a hundred take five times as long; `--errors item=0.005` answers so many with 500.
+//! `--slow search=1.2` makes 20 % more of both waiting and computing; `--tail search=0.01x5`
+//! makes one request in a hundred take five times as long; `--errors item=0.005` answers so many
+//! with 500.
 //! Listens on loopback only, until it is ended.
 
 #![expect(

@@ -192,7 +192,8 @@ impl Prepared {
             n => format!("after {n} rounds of earlier sessions, "),
         };
         say(&format!(
-            "plan: {}, {before}1 + {} rounds of {:.1}s, looks after {}, at most {:.0}s, {}, seed {}",
+            "plan: {}, {before}1 + {} rounds of {:.1}s, looks after {}, at most {:.0}s, {}, \
+             seed {}",
             labels::arrangement(layout.arrangement),
             layout.rounds,
             seconds(layout.round_ns()),

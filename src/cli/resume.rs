@@ -175,8 +175,8 @@ impl Earlier {
             return Ok(());
         };
         Err(Failure::usage(anyhow!(
-            "--resume: {differs} is not what it was when the comparison began; give the same flags, \
-             or measure anew in another --out-dir"
+            "--resume: {differs} is not what it was when the comparison began; give the same \
+             flags, or measure anew in another --out-dir"
         )))
     }
 }

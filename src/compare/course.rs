@@ -27,9 +27,15 @@ const KEPT: f64 = 0.1;
 /// What of alpha the looks of a first segment may spend.
 pub(super) const FIRST_SHARE: f64 = 1.0 - KEPT;
 
-/// The looks of a comparison so far, in order. `enough` is what the pilot says: after so many
-/// valid rounds the first segment ends.
-pub(super) fn looks(design: &Design, valid: &[&RoundEvidence], enough: Option<u32>) -> Vec<Look> {
+/// The looks of a comparison so far, in order. `last` is the number of the last round measured,
+/// valid or not, and `enough` what the pilot says: after so many valid rounds the first segment
+/// ends.
+pub(super) fn looks(
+    design: &Design,
+    valid: &[&RoundEvidence],
+    last: Option<u32>,
+    enough: Option<u32>,
+) -> Vec<Look> {
     let mut looks: Vec<Look> = Vec::new();
     let (mut begin, mut spent) = (0, 0.0);
     let mut last_before = 0;
@@ -41,9 +47,7 @@ pub(super) fn looks(design: &Design, valid: &[&RoundEvidence], enough: Option<u3
             .count();
         let done = u32::try_from(done).unwrap_or(u32::MAX);
         let is_past = n + 1 < design.sessions.len();
-        let reached = valid
-            .last()
-            .is_some_and(|it| it.round >= session.last_round);
+        let reached = last.is_some_and(|round| round >= session.last_round);
         let ends = segments(begin, begin + planned, enough.filter(|_| n == 0));
         let mut own = Vec::new();
         let mut left = spent;
@@ -128,7 +132,7 @@ impl Tables {
 
     /// The critical values as they are planned, before any round.
     pub fn planned(&self, design: &Design) -> Arc<Boundaries> {
-        self.of(looks(design, &[], design.enough))
+        self.of(looks(design, &[], None, design.enough))
     }
 }
 
@@ -157,11 +161,8 @@ mod tests {
                 ..RoundEvidence::default()
             })
             .collect();
-        let looks = looks(
-            &design(sessions),
-            &rounds.iter().collect::<Vec<_>>(),
-            enough,
-        );
+        let all: Vec<&RoundEvidence> = rounds.iter().collect();
+        let looks = looks(&design(sessions), &all, valid.last().copied(), enough);
         assert!(
             looks
                 .windows(2)

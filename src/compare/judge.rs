@@ -61,7 +61,10 @@ fn judge_beside(
         .or_else(|| rounds_enough(design, policy, &gate.tracks));
     let valid = validity.valid.len();
     let looks = match earlier {
-        None => looks(design, &validity.valid, enough),
+        None => {
+            let last = rounds.last().map(|round| round.round);
+            looks(design, &validity.valid, last, enough)
+        }
         // All of it was there before the first look.
         Some(_) => vec![Look {
             rounds: u32::try_from(valid.max(1)).unwrap_or(u32::MAX),

@@ -32,7 +32,6 @@ fn reads(ms: f64) -> [Option<Reading>; Metric::COUNT] {
         Metric::ErrorRate | Metric::Cpu | Metric::Memory => None,
         Metric::Goodput => Some(Reading::exactly(1.0)),
         Metric::Size => Some(Reading::exactly(1_000.0)),
-        Metric::Cpu | Metric::Memory => None,
         _ => Some(Reading {
             value: 1e6 * ms * (1.0 + metric.quantile().unwrap_or(0.5)),
             width: 64.0,
@@ -256,13 +255,15 @@ fn few_requests_are_open_errors_with_advice() {
 
 #[test]
 fn rounds_that_follow_each_other_are_no_evidence() {
-    let mut rounds = rounds(12, 1.0, 0);
+    let mut rounds = rounds(24, 1.0, 0);
     for (place, round) in (0_u32..).zip(&mut rounds) {
-        let drift = 1.0 + 0.1 * f64::from(place / 3);
+        let drift = 1.0 + 0.1 * f64::from(place / 6);
         let own = round.sides[1].endpoints.get_mut("GET /a").unwrap();
         own.readings = reads(10.0 * drift);
     }
-    let found = run(&rounds);
+    let mut design = design(&[("GET /a", 1_000.0)]);
+    design.sessions[0].last_round = 24;
+    let found = judge(&design, &policy(), &Tables::default(), &rounds);
     let p50 = find(&found, Metric::P50);
     assert_eq!(
         (p50.status, p50.reason),
@@ -274,6 +275,21 @@ fn rounds_that_follow_each_other_are_no_evidence() {
         "{:?}",
         found.causes
     );
+}
+
+#[test]
+fn a_dropped_last_round_leaves_the_last_look_to_those_before() {
+    let mut all = rounds(12, 1.0, 0);
+    all[11].sides[0].health.ours.insert(Class::LocalPorts, 1);
+    // Too few requests for the errors before the last look, which may spend what is left.
+    let design = design(&[("GET /a", 400.0)]);
+    for figures in all.iter_mut().flat_map(|round| &mut round.sides) {
+        figures.endpoints.get_mut("GET /a").unwrap().ok = 400;
+    }
+    let found = judge(&design, &policy(), &Tables::default(), &all);
+    assert_eq!((found.rounds.valid, found.decided), (11, true));
+    let errors = find(&found, Metric::ErrorRate);
+    assert_eq!(errors.rounds, 11, "the last look is after the eleventh");
 }
 
 /// Every line of the drop table, by what was disturbed on which sides.
