@@ -172,15 +172,12 @@ fn cut(series: &[f64]) -> usize {
         return 0;
     }
     let (head, rest) = series.split_at(d);
-    // From differences of neighbours (von Neumann): a trend in the rest is no noise.
-    let steps: f64 = rest
-        .windows(2)
-        .map(|pair| (pair[1] - pair[0]).powi(2))
-        .sum();
-    let variance = steps / (2.0 * (size(rest.len()) - 1.0)).max(1.0);
+    // From the spread of the steps between neighbours: a trend in the rest is no noise.
+    let steps: Vec<f64> = rest.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let variance = moments(&steps).1 / 2.0;
     let (head, rest) = (moments(head).0, moments(rest).0);
     let error = (variance * (1.0 / size(d) + 1.0 / size(series.len() - d))).sqrt();
-    let errors = 4.5 + 1_000.0 / size(series.len()).powi(2);
+    let errors = 4.5 + 1_500.0 / size(series.len()).powi(2);
     if (head - rest).abs() > LEAST.max(errors * error) {
         d
     } else {
