@@ -43,6 +43,12 @@ pub fn judge(
     judge_beside(design, policy, tables, rounds, None)
 }
 
+/// All of it was there before the first look.
+fn one_look(valid: usize) -> Vec<Look> {
+    let rounds = u32::try_from(valid.max(1)).unwrap_or(u32::MAX);
+    vec![Look { rounds, spent: 1.0 }]
+}
+
 /// Judges, with earlier runs of the baseline where the sides were not measured together.
 fn judge_beside(
     design: &Design,
@@ -60,16 +66,10 @@ fn judge_beside(
         .enough
         .or_else(|| rounds_enough(design, policy, &gate.tracks));
     let valid = validity.valid.len();
+    let last = rounds.last().map(|it: &RoundEvidence| it.round);
     let looks = match earlier {
-        None => {
-            let last = rounds.last().map(|round| round.round);
-            looks(design, &validity.valid, last, enough)
-        }
-        // All of it was there before the first look.
-        Some(_) => vec![Look {
-            rounds: u32::try_from(valid.max(1)).unwrap_or(u32::MAX),
-            spent: 1.0,
-        }],
+        None => looks(design, &validity.valid, last, enough),
+        Some(_) => one_look(valid),
     };
     let boundaries = tables.of(looks);
     let reached = boundaries.looks();
@@ -94,8 +94,8 @@ fn judge_beside(
     }
     let coverage = coverage(design, &changes);
     let verdict = verdict(&frame, &validity, &changes, coverage);
-    let last = frame.reached.checked_sub(1);
-    let judged = last.map_or(0, |look| frame.rounds_at(look));
+    let look = frame.reached.checked_sub(1);
+    let judged = look.map_or(0, |look| frame.rounds_at(look));
     validity.rounds.judged = u32::try_from(judged).unwrap_or(u32::MAX);
     let seen = &validity.valid[..judged];
     let answers = answers::warnings(policy, &names, seen, &changes);
@@ -107,9 +107,7 @@ fn judge_beside(
         Verdict::Pass | Verdict::Regressed => Vec::new(),
     };
     changes.sort_by(worst_first);
-    let is_over = rounds
-        .last()
-        .is_some_and(|round| round.round >= design.last_round());
+    let is_over = last.is_some_and(|round| round >= design.last_round());
     Comparison {
         verdict,
         causes,

@@ -299,7 +299,9 @@ impl Baselines {
         let others = self.names().unwrap_or_default();
         let others: Vec<_> = others.iter().map(|it| format!("`{it}`")).collect();
         let hint = if others.is_empty() {
-            "; store one with proofload run --save-baseline NAME".to_owned()
+            "; store one with proofload run --save-baseline NAME, or write the URL of a live \
+             deployment, such as http://HOST:PORT"
+                .to_owned()
         } else {
             format!("; there is {}", others.join(", "))
         };

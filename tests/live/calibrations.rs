@@ -30,7 +30,8 @@ fn what_cannot_be_calibrated_is_refused_before_any_load() {
     assert!(said.contains("measures both"), "{said}");
     let said = refused(&format!("{target} --name ../x"), 2);
     assert!(said.contains("letters, digits"), "{said}");
-    let said = refused(&format!("{target} -d 10m --rate 0.5/s"), 2);
+    let slow = format!("--target http://{} --rate 0.5/s", server.address);
+    let said = refused(&format!("{slow} -d 10m"), 2);
     assert!(said.contains("nothing could be judged"), "{said}");
     refused("--target http://203.0.113.9 --rate 200/s", 3);
     assert_eq!(server.requests(), 0);

@@ -54,7 +54,7 @@ fn check(lines: &[(&str, &str, &[&str])], code: i32) {
 const RUN: &str = "run --target {url} -o run.jsonl";
 
 const WRONG: &[(&str, &str, &[&str])] = &[
-    (COMPARE, "", &["--workload", "--request"]),
+    (COMPARE, "", &["-w FILE", "--request"]),
     (
         COMPARE,
         "--request /x --rate 1O0/s",

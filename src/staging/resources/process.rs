@@ -299,7 +299,7 @@ mod tests {
         let shell = Shell::start(&format!("read go; sh -c '{burn}'; read end"));
         let mut tree = shell.tree();
         let reading = tree.read(true).unwrap();
-        assert!(reading.bytes.unwrap() > 4096, "{reading:?}");
+        assert!(reading.bytes.unwrap() > 0, "{reading:?}");
         let before = reading.cpu_ns.unwrap();
         shell.say("go\n");
         let busy = until(&mut tree, |tree, now| {

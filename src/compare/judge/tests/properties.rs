@@ -132,14 +132,17 @@ proptest! {
         let boundaries = Tables::default();
         let rule = |metric: &str| format!("{metric}={wider}%").parse().unwrap();
         let mut wide = policy();
-        wide.tolerance = wide.tolerance.with(&[rule("p50"), rule("p99"), rule("errors")]);
+        let metrics = ["p50", "p99", "errors", "goodput"];
+        wide.tolerance = wide.tolerance.with(&metrics.map(rule));
         let narrow = judge(&design, &policy(), &boundaries, &rounds);
         let wide = judge(&design, &wide, &boundaries, &rounds);
         for change in narrow.changes.iter().filter(|c| c.status == Status::Pass) {
             prop_assert_ne!(find(&wide, change.metric).status, Status::Regressed);
         }
+        // The first rounds may then say that enough will be known sooner, and alpha is spent
+        // sooner: what passed late may be left open.
         if narrow.verdict == Verdict::Pass {
-            prop_assert_eq!(wide.verdict, Verdict::Pass);
+            prop_assert_ne!(wide.verdict, Verdict::Regressed);
         }
     }
 }
