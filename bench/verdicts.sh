@@ -51,7 +51,7 @@ compare() {
         --candidate-cmd "exec $service --port {port} $*" >"$dir/$name.txt" 2>"$dir/$name.log" || code=$?
     end=$(date +%s.%N)
     awk -v code="$code" -v begin="$begin" -v end="$end" -F'","' '
-        $3 == "true" && $4 == "regressed" { sub(/^"/, "", $1); sub(/^.*\//, "/", $1); bad[$1 ":" $2] = 1 }
+        $3 == "true" && $4 == "regressed" { sub(/^"[A-Z]* *\/?/, "", $1); sub(/^"/, "", $1); bad[$1 ":" $2] = 1 }
         END { printf "%s %.1f", code, end - begin; for (b in bad) printf " %s", b; print "" }
     ' "$dir/$name/changes.csv"
 }
