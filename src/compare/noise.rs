@@ -159,7 +159,7 @@ impl Collected {
         &self.rounds
     }
 
-    /// The correlation time in seconds, see [`correlation_s`]; only simultaneous sides show it.
+    /// The correlation time in seconds, see `correlation_s`; only simultaneous sides show it.
     pub fn correlation_s(&self) -> Option<u64> {
         correlation_s(&self.rounds)
     }
