@@ -89,10 +89,7 @@ impl CompareArgs {
     pub(super) async fn exec(self) -> Result<u8, Failure> {
         let args = &self.comparison;
         let file = args.safety.file()?;
-        let given = [
-            Given::of("--baseline", args.baseline.as_deref())?,
-            Given::of("--candidate", args.candidate.as_deref())?,
-        ];
+        let given = args.given()?;
         if given.iter().any(|it| *it != Given::Live) {
             return self.beside_stored(&given, &file).await;
         }
@@ -252,6 +249,17 @@ impl CompareArgs {
 }
 
 impl ComparisonArgs {
+    /// What the two sides are.
+    ///
+    /// # Errors
+    /// When one is nothing that could be a side (usage).
+    pub(super) fn given(&self) -> Result<[Given; 2], Failure> {
+        Ok([
+            Given::of("--baseline", self.baseline.as_deref())?,
+            Given::of("--candidate", self.candidate.as_deref())?,
+        ])
+    }
+
     /// The calibration to plan with, and what there is to say of it.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use super::{
     prepare::{Prepared, Wanted},
     say,
     settings::layered,
+    sides::Given,
 };
 use crate::{
     compare::prospects,
@@ -34,6 +35,12 @@ impl PlanArgs {
     /// Plans and prints.
     pub(super) fn exec(self) -> Result<u8, Failure> {
         let args = &self.comparison;
+        if args.given()?.iter().any(|side| *side != Given::Live) {
+            return Err(Failure::usage(anyhow!(
+                "a plan is for two live sides; beside a stored one the rounds are those that were \
+                 stored: give two URLs, or none"
+            )));
+        }
         let file = args.safety.file()?;
         let workload = args.source.open()?;
         args.safety.check_methods(&workload)?;

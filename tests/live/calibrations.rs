@@ -135,6 +135,14 @@ fn a_plan_counts_with_the_calibration_of_its_workload_and_of_no_other() {
     assert!(!said.contains("calibration"), "{said}");
 }
 
+#[test]
+fn a_plan_of_a_stored_side_is_refused() {
+    let line = "plan --baseline main --candidate http://127.0.0.1:2 --rate 800/s";
+    let call = Proofload::new(line).args(&["--request", "GET /x"]);
+    let done = call.start().wait().expect(2);
+    assert!(done.stderr.contains("two live sides"), "{}", done.stderr);
+}
+
 /// The digest of the workload that `--request 'GET /x'` makes.
 fn digest() -> String {
     let request = proofload::workload::parse_request("GET /x").unwrap();
