@@ -5,8 +5,10 @@ use std::{collections::BTreeSet, fs::File, path::PathBuf};
 
 use proofload::workload::{
     Request,
-    har::{HarOptions, import_har},
-    import::Imported,
+    import::{
+        Imported,
+        har::{HarOptions, import_har},
+    },
 };
 
 fn folder() -> PathBuf {

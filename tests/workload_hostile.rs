@@ -4,7 +4,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use proofload::workload::{
     Workload,
-    har::{HarOptions, import_har},
+    import::har::{HarOptions, import_har},
     inspect::inspect,
     write_workload,
 };

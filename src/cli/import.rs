@@ -16,8 +16,10 @@ use super::{
 use crate::{
     store::{Readers, write_with},
     workload::{
-        har::{HarOptions, import_har},
-        import::Imported,
+        import::{
+            Imported,
+            har::{HarOptions, import_har},
+        },
         is_compressed, write_workload,
     },
 };

@@ -3,6 +3,8 @@
 //! Nothing is lost silently: `read = kept + skipped`, each skipped entry under its reason. The
 //! account names positions and reasons, never recorded values.
 
+pub mod har;
+
 use std::{collections::BTreeMap, fmt};
 
 use super::{Origin, Request, clean::Cleaner};

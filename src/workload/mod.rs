@@ -5,7 +5,6 @@ pub mod clean;
 mod demo;
 pub mod endpoint;
 mod file;
-pub mod har;
 pub mod headers;
 pub mod import;
 pub mod inspect;

@@ -13,13 +13,12 @@ use std::{
     io::{self, BufReader, Read},
 };
 
-use super::{
-    Origin, Request,
-    clean::Cleaner,
-    import::{ImportSummary, Imported},
-    redact::Redactor,
+use super::{ImportSummary, Imported};
+use crate::{
+    text::printable,
+    units::count,
+    workload::{Origin, Request, clean::Cleaner, redact::Redactor},
 };
-use crate::{text::printable, units::count};
 use entry::{Exchange, Rejected, exchange};
 
 /// Above this share of damaged entries a file is refused.
