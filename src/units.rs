@@ -72,6 +72,48 @@ impl fmt::Display for Rate {
     }
 }
 
+/// A share above nothing and up to all: `10%`, `0.5%`.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Share(f64);
+
+impl Share {
+    /// All of it.
+    pub const ALL: Self = Self(1.0);
+
+    /// Of the numbers of 64 bits, the one below which this share of them lies.
+    pub fn of_lots(self) -> u64 {
+        // Saturates at the largest number: what is all but nothing is all.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and the largest number"
+        )]
+        let lots = (self.0 * count(u64::MAX)) as u64;
+        lots
+    }
+}
+
+impl FromStr for Share {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        const SYNTAX: &str = "a share; write it in percent, such as 10% or 0.5%";
+        let percent = text
+            .strip_suffix('%')
+            .and_then(|number| number.trim().parse().ok());
+        match percent.map(|percent: f64| percent / 100.0) {
+            Some(share) if share > 0.0 && share <= 1.0 => Ok(Self(share)),
+            _ => Err(ParseError::new(text, SYNTAX)),
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", 100.0 * self.0)
+    }
+}
+
 /// A span of time as people write it: `30s`, `500ms`, `1m30s`; at most one week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -47,6 +47,7 @@ base64              <- histogram.rs workload/ report/html.rs
 clap                <- cli/
 crc32fast           <- run/file.rs
 csv                 <- report/csv.rs report/injection.rs
+flate2              <- workload/scan/pieces.rs
 hdrhistogram        <- histogram.rs
 hmac                <- workload/redact/pseudonym.rs
 httparse            <- replay/http1.rs demo/server.rs
@@ -55,7 +56,7 @@ indicatif           <- cli/progress.rs
 jiff                <- cli/ workload/
 mio                 <- replay/
 nix                 <- staging/resources
-plotters            <- report/chart.rs
+plotters            <- report/chart.rs report/rate.rs
 quick_junit         <- report/junit.rs
 rand                <- replay/ demo/ workload/demo.rs compare/noise.rs
 rand_chacha         <- replay/ demo/ workload/demo.rs compare/noise.rs

@@ -206,7 +206,7 @@ fn no_planted_secret_comes_through_an_import() {
     let nothing = HarOptions {
         lenient: true,
         hosts: vec!["none".into()],
-        key: None,
+        ..HarOptions::default()
     };
     let none_kept = import_har(har.as_bytes(), &nothing).unwrap_err();
     shown.push(none_kept.to_string());

@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 use super::{
     exit::{self, Failure},
     print, say,
+    settings::FileSettings,
 };
 use crate::{
     store::{Readers, write_with},
@@ -46,6 +47,9 @@ pub(super) struct HarArgs {
     /// Accepts a file in which more than a fifth of the entries is damaged
     #[arg(long)]
     lenient: bool,
+    /// Settings file with the rules of [redact] [default: proofload.toml here or above]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 impl ImportCommand {
@@ -53,10 +57,12 @@ impl ImportCommand {
     pub(super) fn exec(self) -> Result<u8, Failure> {
         let Self::Har(args) = self;
         check_output(&args.output).map_err(Failure::usage)?;
+        let file = FileSettings::find(args.config.as_deref()).map_err(Failure::usage)?;
         let options = HarOptions {
             hosts: args.host,
             lenient: args.lenient,
             key: None,
+            rules: file.redact.rules().map_err(Failure::usage)?,
         };
         let name = args.file.display();
         let reader = open(&args.file).with_context(|| format!("cannot read {name}"));
@@ -67,7 +73,11 @@ impl ImportCommand {
     }
 }
 
-fn check_output(path: &Path) -> anyhow::Result<()> {
+/// Refuses a name that no workload has.
+///
+/// # Errors
+/// When it ends otherwise.
+pub(super) fn check_output(path: &Path) -> anyhow::Result<()> {
     let name = path
         .file_name()
         .and_then(|name| name.to_str())

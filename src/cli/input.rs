@@ -7,6 +7,8 @@ use clap::Args;
 
 use super::{
     exit::Failure,
+    filter::FilterArgs,
+    say,
     settings::{FileSettings, LoadSettings, Process},
     trust::TlsFlags,
 };
@@ -14,7 +16,10 @@ use crate::{
     replay::{Arrivals, Limits, mean_rate},
     staging::{Pin, check_host, check_pins, resolve},
     units::{SECOND_NS, Span, Speed},
-    workload::{Address, Header, Request, Target, Workload, parse_request},
+    workload::{
+        Address, Header, Request, Target, Workload, parse_request,
+        redact::{looks_secret, masked},
+    },
 };
 
 /// Descriptors for files, timers and the preflight.
@@ -40,6 +45,8 @@ pub(super) struct Source {
     /// A request that stands in for a workload, such as 'GET /path'; may be repeated
     #[arg(long, value_name = "REQUEST")]
     pub request: Vec<String>,
+    #[command(flatten)]
+    pub filter: FilterArgs,
 }
 
 /// What may be loaded, and how it is spoken to.
@@ -141,8 +148,23 @@ impl Source {
     /// # Errors
     /// When a file or a request is wrong.
     pub(super) fn open(&self) -> Result<Workload, Failure> {
+        let workload = self.whole()?;
+        let workload = workload
+            .select(self.filter.filter())
+            .map_err(Failure::usage)?;
+        check_labels(workload.name(), workload.summary().endpoints.keys())?;
+        Ok(workload)
+    }
+
+    fn whole(&self) -> Result<Workload, Failure> {
         if let Some(path) = &self.workload {
             return Workload::open(path).map_err(Failure::usage);
+        }
+        if self.request.iter().any(|text| masked(text) != *text) {
+            say(
+                "note: --request holds what looks like a secret, and whoever lists the processes \
+                 of this machine can read it; a workload file or --header @FILE would hide it",
+            );
         }
         if self.request.is_empty() {
             return Err(Failure::usage(anyhow!(
@@ -155,6 +177,27 @@ impl Source {
             .map_err(Failure::usage)?;
         Workload::from_requests(requests, "--request").map_err(Failure::usage)
     }
+}
+
+/// Refuses endpoints that look like secrets: they would stand in the run file and in every report.
+///
+/// # Errors
+/// When one does.
+pub(super) fn check_labels<'a>(
+    source: &str,
+    labels: impl Iterator<Item = &'a String>,
+) -> Result<(), Failure> {
+    let found = labels.filter(|label| looks_secret(label)).take(3);
+    let found: Vec<String> = found.map(|label| masked(label)).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::refused(anyhow!(
+        "{source} is not redacted: its endpoints hold what looks like secrets, which every report \
+         would show ({}); see proofload scan, import the recording again, or give those requests \
+         another `endpoint`",
+        found.join(", ")
+    )))
 }
 
 /// Header flags: `Name: value`, or `@FILE` with one such line each.

@@ -6,7 +6,7 @@ use crate::{
     replay::{Arrangement, Arrivals, mean_rate},
     report::Place,
     run::{TargetRecord, WorkloadRecord},
-    workload::{Protocol, Target, Workload},
+    workload::{Protocol, Target, Workload, redact::masked},
 };
 
 /// A target as the run file names it.
@@ -92,7 +92,7 @@ pub(super) fn now() -> String {
     format!("{now:.0}")
 }
 
-/// The command line that does the same again: header values hidden, the seed added.
+/// The command line that does the same again: header values and secrets in requests hidden, the seed added.
 pub(super) fn command(seed: u64) -> String {
     // Arguments need not be UTF-8: paths are not.
     let args = std::env::args_os().skip(1);
@@ -101,7 +101,7 @@ pub(super) fn command(seed: u64) -> String {
 
 fn command_of(args: impl Iterator<Item = String>, seed: u64) -> String {
     let mut words = vec!["proofload".to_owned()];
-    let mut hide = false;
+    let (mut hide, mut request) = (false, false);
     let mut seeded = false;
     for word in args {
         let secret = ["--header", "--baseline-header", "--candidate-header", "-H"];
@@ -112,8 +112,13 @@ fn command_of(args: impl Iterator<Item = String>, seed: u64) -> String {
         let shown = match inline {
             _ if hide && !word.starts_with('@') => hidden(&word),
             Some(flag) if !hide => format!("{flag}={}", hidden(&word[flag.len()..])),
-            _ => word.clone(),
+            _ if request => masked(&word),
+            _ => match word.strip_prefix("--request=") {
+                Some(request) => format!("--request={}", masked(request)),
+                None => word.clone(),
+            },
         };
+        request = word == "--request";
         hide = secret.contains(&word.as_str());
         words.push(quoted(&shown));
     }
@@ -160,6 +165,7 @@ mod tests {
                 "@secrets",
                 "--request",
                 "GET /it's",
+                "--request=/a?token=hunter2",
             ])
             .map(str::to_owned),
             7,

@@ -8,6 +8,7 @@ mod calibration;
 mod compare;
 mod demo;
 mod exit;
+mod filter;
 mod guard;
 mod host;
 mod import;
@@ -25,6 +26,8 @@ mod publish;
 mod ready;
 mod resume;
 mod run;
+mod sample;
+mod scan;
 mod settings;
 mod sides;
 mod stored;
@@ -74,6 +77,10 @@ enum Command {
     Baseline(baseline::BaselineCommand),
     /// Shows what a workload holds
     Inspect(inspect::InspectArgs),
+    /// Makes a smaller workload, by lot or by a filter, and says what has changed in the mix
+    Sample(sample::SampleArgs),
+    /// Finds secrets that are left in a file; exit code 3 when there are any
+    Scan(scan::ScanArgs),
     /// Ends a local build when proofload is gone
     #[command(name = "__guard", hide = true)]
     Guard(guard::GuardArgs),
@@ -136,6 +143,8 @@ fn execute(command: Command) -> Result<u8, Failure> {
         Command::Import(command) => command.exec(),
         Command::Baseline(command) => command.exec(),
         Command::Inspect(args) => args.exec(),
+        Command::Sample(args) => args.exec(),
+        Command::Scan(args) => args.exec(),
         Command::Guard(args) => args.exec(),
     }
 }

@@ -29,13 +29,13 @@ use crate::{
     clock::wall_ns,
     compare::{Checkup, Warning},
     experiment::{Ended, Experiment, News, conduct},
-    replay::{Layout, Load, mean_rate},
+    replay::{Arrivals, Layout, Load, mean_rate},
     report::{RunReport, Totals},
     run::{RunHeader, Side},
     staging::{Meter, Place},
     store::{BASELINES, BaselineName, Baselines, RunLog, create_log},
     tls::Trust,
-    units::{SECOND_NS, Span, seconds},
+    units::{SECOND_NS, Span, count, from_seconds, seconds},
     workload::{Target, Workload},
 };
 
@@ -83,10 +83,42 @@ pub(super) struct RunArgs {
     /// cgroup:PATH, or none [default: the processes of --target-cmd]
     #[arg(long, env = "PROOFLOAD_TARGET_RESOURCES", value_name = "PLACE")]
     target_resources: Option<Place>,
+    /// Sends the whole workload so many times, in place of --duration
+    #[arg(
+        long = "loop",
+        value_name = "N",
+        conflicts_with = "duration",
+        help_heading = "Load"
+    )]
+    loops: Option<u32>,
     #[command(flatten)]
     safety: Safety,
     #[command(flatten)]
     load: LoadSettings,
+}
+
+/// The settings with the time that the workload takes so many times over.
+fn looped(
+    loops: u32,
+    settings: LoadSettings,
+    workload: &Workload,
+) -> Result<LoadSettings, Failure> {
+    let arrivals = input::arrivals(&settings, workload)?;
+    let requests = count(workload.summary().requests) * f64::from(loops);
+    let time = match arrivals {
+        Arrivals::Closed(_) | Arrivals::Ramp(..) => Err(anyhow!(
+            "--loop needs to know how long the workload takes, and with closed or ramp arrivals \
+             nobody does; give --duration"
+        )),
+        _ if loops == 0 => Err(anyhow!("--loop 0 sends nothing")),
+        _ => Ok(Span::from_ns(from_seconds(
+            requests / mean_rate(workload, arrivals),
+        ))),
+    };
+    Ok(LoadSettings {
+        duration: Some(time.map_err(Failure::usage)?),
+        ..settings
+    })
 }
 
 impl RunArgs {
@@ -107,6 +139,10 @@ impl RunArgs {
         }
         let resources = Resources::of_target(self.target_resources.as_ref())?;
         let workload = self.source.open()?;
+        let settings = match self.loops {
+            Some(loops) => looped(loops, settings, &workload)?,
+            None => settings,
+        };
         let baseline = self.baseline()?;
         let output = self.output(baseline.as_ref())?;
         check_output(&output).map_err(Failure::usage)?;

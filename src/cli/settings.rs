@@ -4,6 +4,7 @@
 //! environment leave open is filled in from it, and what is left then are the defaults.
 
 mod gate;
+mod redact;
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::observe::ObserveSettings;
 pub(super) use gate::{GateSettings, InconclusiveAs};
+use redact::RedactSettings;
 
 use crate::{
     replay::Arrangement,
@@ -211,6 +213,8 @@ pub(super) struct FileSettings {
     pub targets: TargetSettings,
     /// `[observe]`
     pub observe: ObserveSettings,
+    /// `[redact]`
+    pub redact: RedactSettings,
 }
 
 /// Why the file cannot be used.
@@ -284,6 +288,7 @@ fn check_keys(path: &Path, table: &toml::Table) -> Result<(), SettingsError> {
         ("gate", keys::<GateSettings>()),
         ("observe", keys::<ObserveSettings>()),
         ("targets", vec!["allow".to_owned()]),
+        ("redact", redact::KEYS.map(str::to_owned).to_vec()),
     ];
     let tables: Vec<String> = known.iter().map(|(name, _)| (*name).to_owned()).collect();
     let unknown = |table: &str, key: &str, candidates: &[String]| {
@@ -402,6 +407,8 @@ mod tests {
             ("[gate]\ntolerence = []\n", "`tolerance`"),
             ("[gate]\nweights = []\n", "`weight`"),
             ("[targets]\nallows = []\n", "`allow`"),
+            ("[redact]\nkeep_name = []\n", "`keep-names`"),
+            ("[redakt]\n", "`redact`"),
             ("[laod]\n", "`load`"),
         ] {
             let error = read(text).unwrap_err().to_string();

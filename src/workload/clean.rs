@@ -12,8 +12,17 @@ use super::{
     endpoint::{Limiter, endpoint},
     headers::{self, CONDITIONAL, CREDENTIALS},
     line,
-    redact::{Kind, Redactor},
+    redact::{Kind, Redactor, Rules, is_random_name},
 };
+
+/// A body that begins like this is compressed, whatever its header fields say: gzip, zstd, zlib.
+const COMPRESSED: [&[u8]; 5] = [
+    b"\x1f\x8b",
+    b"\x28\xb5\x2f\xfd",
+    b"\x78\x01",
+    b"\x78\x9c",
+    b"\x78\xda",
+];
 
 /// Cleans recorded requests one after the other and counts what it did.
 #[derive(Debug)]
@@ -30,7 +39,16 @@ impl Cleaner {
     /// # Errors
     /// When the system's random source cannot be read.
     pub fn new() -> io::Result<Self> {
-        Ok(Self::with_redactor(Redactor::new()?))
+        Self::with_rules(&Rules::default())
+    }
+
+    /// A cleaner with the rules of a team, as `proofload.toml` gives them: the one way by which
+    /// they reach importers and the recorder.
+    ///
+    /// # Errors
+    /// When the system's random source cannot be read.
+    pub fn with_rules(rules: &Rules) -> io::Result<Self> {
+        Ok(Self::with_redactor(Redactor::with_rules(rules)?))
     }
 
     /// A cleaner with a given redactor.
@@ -49,8 +67,24 @@ impl Cleaner {
     }
 
     /// Values replaced so far, by kind.
-    pub fn redacted(&self) -> &BTreeMap<Kind, u64> {
+    pub fn redacted(&self) -> BTreeMap<Kind, u64> {
         self.redactor.counts()
+    }
+
+    /// What the header of a workload says of the redaction that its requests passed.
+    pub fn redaction(&self) -> String {
+        self.redactor.rules().label()
+    }
+
+    /// A name for the session of a client that is told apart by a value of its own, such as a
+    /// cookie: equal values give equal names, and no name shows its value.
+    pub fn session(&self, client: &str) -> String {
+        // As many letters, whatever the value is like: a short one would have few names.
+        let padded = format!("{client}\0{}", "x".repeat(32));
+        let shown = self.redactor.pseudonym(&padded);
+        let letters: Vec<char> = shown.chars().filter(char::is_ascii_lowercase).collect();
+        let last = &letters[letters.len().saturating_sub(24)..];
+        last.iter().collect()
     }
 
     /// How many requests carried a credential header.
@@ -63,12 +97,7 @@ impl Cleaner {
     /// # Errors
     /// The reason why it cannot be cleaned, without any recorded value.
     pub fn clean(&mut self, raw: Request, recorded_host: &str) -> Result<Request, &'static str> {
-        let is_encoded = |(name, value): &(String, String)| {
-            name.eq_ignore_ascii_case("content-encoding") && value.trim() != "identity"
-        };
-        if !raw.body.is_empty() && raw.headers.iter().any(is_encoded) {
-            return Err("its body is compressed, so secrets in it cannot be found");
-        }
+        check_readable(&raw)?;
         let sorted = headers::sort(raw.headers, recorded_host);
         let had = |rule| sorted.dropped.iter().any(|(dropped, _)| *dropped == rule);
         let status = expected(raw.expect_status, had(CONDITIONAL));
@@ -88,7 +117,12 @@ impl Cleaner {
             headers: Vec::with_capacity(sorted.kept.len()),
             ..raw
         };
+        let mut dropped = sorted.dropped;
         for (name, value) in sorted.kept {
+            if is_random_name(&name) {
+                dropped.push((CREDENTIALS, "?".to_owned()));
+                continue;
+            }
             let value = self.redactor.header(&name, value);
             request.headers.push((name, value));
         }
@@ -97,12 +131,46 @@ impl Cleaner {
         }
         line::check(&request).map_err(|_| "its path or a header cannot be sent over HTTP")?;
         request.endpoint = self.limiter.admit(request.endpoint);
-        for (rule, name) in sorted.dropped {
+        for (rule, name) in dropped {
+            let name = if is_random_name(&name) {
+                "?".to_owned()
+            } else {
+                name
+            };
             *self.dropped.entry(format!("{rule}: {name}")).or_default() += 1;
         }
         self.with_credentials += u64::from(had_credentials);
         Ok(request)
     }
+}
+
+/// Refuses what cannot be looked into.
+fn check_readable(raw: &Request) -> Result<(), &'static str> {
+    let has = |header: &str, says: fn(&str) -> bool| {
+        let mut headers = raw.headers.iter();
+        headers.any(|(name, value)| name.eq_ignore_ascii_case(header) && says(value))
+    };
+    // A method that nobody knows may be anything, even a secret.
+    let named = |b: u8| b.is_ascii_uppercase() || b == b'-';
+    if !raw.method.as_str().bytes().all(named) {
+        return Err("its method is none that is known");
+    }
+    if raw.body.is_empty() {
+        return Ok(());
+    }
+    let is_encoded = has("content-encoding", |value| value.trim() != "identity");
+    let is_packed = COMPRESSED.iter().any(|magic| raw.body.starts_with(magic));
+    if is_encoded || is_packed {
+        return Err("its body is compressed, so secrets in it cannot be found");
+    }
+    let is_wide = |value: &str| {
+        let value = value.to_ascii_lowercase();
+        value.contains("utf-16") || value.contains("utf-32")
+    };
+    if has("content-type", is_wide) {
+        return Err("its body is in UTF-16 or UTF-32, so secrets in it cannot be found");
+    }
+    Ok(())
 }
 
 /// Without its condition, the answer to a request is no longer 304 but the whole thing, and
@@ -164,6 +232,50 @@ mod tests {
     }
 
     #[test]
+    fn names_of_sessions_tell_clients_apart_and_show_nothing() {
+        let cleaner = cleaner();
+        let names: std::collections::BTreeSet<String> = (0..1000)
+            .map(|i| cleaner.session(&format!("sid-{i}")))
+            .collect();
+        assert_eq!(names.len(), 1000);
+        assert_eq!(cleaner.session("sid-7"), cleaner.session("sid-7"));
+        assert!(
+            names
+                .iter()
+                .all(|name| name.len() == 24 && !name.contains("sid"))
+        );
+    }
+
+    #[test]
+    fn rules_reach_paths_headers_and_bodies() {
+        let rules = Rules::default().key([1; 32]).secret_name("tenant").unwrap();
+        let rules = rules
+            .keep_name("token")
+            .unwrap()
+            .path("/users/{secret}")
+            .unwrap();
+        let mut cleaner = Cleaner::with_rules(&rules).unwrap();
+        let mut request = raw(&[("X-Tenant", "a"), ("Tenant", "acme-corp")]);
+        request.path = "/users/4711-4711?token=hunter2x".into();
+        request.body = br#"{"tenant":"acme-corp"}"#.to_vec();
+        let request = cleaner.clean(request, "h").unwrap();
+        assert!(
+            request.path.ends_with("?token=hunter2x"),
+            "{}",
+            request.path
+        );
+        assert!(!request.path.contains("4711"), "{}", request.path);
+        let tenant = &request.headers[1].1;
+        assert_ne!(tenant, "acme-corp");
+        assert_eq!(
+            request.body,
+            format!(r#"{{"tenant":"{tenant}"}}"#).into_bytes()
+        );
+        assert_eq!(cleaner.redaction(), "default, 2 rules added, 1 exemptions");
+        assert_eq!(request.headers[0].1, "a", "another name");
+    }
+
+    #[test]
     fn a_stripped_condition_changes_what_is_expected() {
         for (name, status, expected) in [
             ("If-None-Match", 304, Some(200)),
@@ -191,9 +303,31 @@ mod tests {
                 .unwrap_err()
                 .contains("compressed")
         );
+        for (kind, body) in [
+            ("x/y", b"\x1f\x8b\x08".to_vec()),
+            ("a/b; charset=UTF-16", vec![65, 0]),
+        ] {
+            let mut request = raw(&[("Content-Type", kind)]);
+            request.body = body;
+            assert!(
+                cleaner()
+                    .clean(request, "h")
+                    .unwrap_err()
+                    .contains("cannot be found")
+            );
+        }
+        let mut request = raw(&[]);
+        request.method = Method::try_from("h4nterSecret".to_owned()).unwrap();
+        let reason = cleaner().clean(request, "h").unwrap_err();
+        assert!(!reason.contains("h4nter"), "{reason}");
+        let names = [("9fceb02d0ae598e95dc970b74767f193", "x"), ("X-Plain", "y")];
+        let mut cleaner = cleaner();
+        let request = cleaner.clean(raw(&names), "h").unwrap();
+        assert_eq!(request.headers, [("X-Plain".to_owned(), "y".to_owned())]);
+        assert_eq!(cleaner.dropped_headers()["credentials: ?"], 1);
         let mut request = raw(&[]);
         request.path = "/a\r\nX-Injected: 1".into();
-        let reason = cleaner().clean(request, "h").unwrap_err();
+        let reason = cleaner.clean(request, "h").unwrap_err();
         assert!(!reason.contains("Injected"), "{reason}");
     }
 }

@@ -4,6 +4,8 @@
 //! are checked line by line before anything is sent; of large ones with a complete header
 //! the header is believed, and the lines are checked when they are read.
 
+mod selected;
+
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Cursor, Read},
@@ -14,11 +16,13 @@ use std::{
 use super::{
     LineFault, Request,
     endpoint::Limiter,
+    filter::Filter,
     line::{self, LONGEST_LINE},
     summary::{FileHeader, First, Origin, Summary, Tally, VERSION},
     write::{is_compressed, limited, summarise},
 };
 use crate::text::printable;
+use selected::Selected;
 
 /// Files up to this size are read once as a whole before they are used.
 const SCANNED_WHOLE: u64 = 64 << 20;
@@ -69,6 +73,17 @@ pub enum WorkloadError {
     /// Nothing at all, or nothing behind the header.
     #[error("{0} holds no requests; record or import some, or use --request 'GET /path'")]
     Empty(String),
+    /// Nothing of it passes a filter.
+    #[error(
+        "no request of {name} is left by the filter ({filter}); proofload inspect shows its \
+             endpoints and how long it is"
+    )]
+    NothingLeft {
+        /// The file.
+        name: String,
+        /// The filter in words.
+        filter: String,
+    },
     /// Fewer or more lines than the header says.
     #[error(
         "{name} holds {found} requests where its header says {promised}: it was cut or \
@@ -95,6 +110,7 @@ enum Source {
     File(PathBuf),
     Text(&'static str),
     Requests(Vec<Request>),
+    Selected(Workload, Filter),
 }
 
 /// A workload that was opened and found usable. Cloning is cheap; all clones are one.
@@ -202,6 +218,7 @@ impl Workload {
                 memory: Some((self.clone(), 0)),
                 ..Requests::over(self.inner.name.clone(), Box::new(io::empty()))
             }),
+            Source::Selected(whole, filter) => Requests::selected(whole, filter),
             source => Requests::new(self.inner.name.clone(), source),
         }
     }
@@ -219,6 +236,7 @@ pub struct Requests {
     last_ns: u64,
     is_done: bool,
     memory: Option<(Workload, usize)>,
+    selected: Option<Box<Selected>>,
 }
 
 impl Requests {
@@ -234,13 +252,14 @@ impl Requests {
             last_ns: 0,
             is_done: false,
             memory: None,
+            selected: None,
         }
     }
 
     fn new(name: String, source: &Source) -> Result<Self, WorkloadError> {
         let reader: Box<dyn BufRead + Send> = match source {
             Source::Text(text) => Box::new(Cursor::new(*text)),
-            Source::Requests(_) => Box::new(io::empty()),
+            Source::Requests(_) | Source::Selected(..) => Box::new(io::empty()),
             Source::File(path) => open(path).map_err(|error| read_error(&name, &error))?,
         };
         let mut requests = Self::over(name, reader);
@@ -291,6 +310,9 @@ impl Requests {
     }
 
     fn next_request(&mut self) -> Result<Option<Request>, WorkloadError> {
+        if let Some(selected) = &mut self.selected {
+            return selected.next_request();
+        }
         if let Some((workload, next)) = &mut self.memory {
             let Source::Requests(requests) = &workload.inner.source else {
                 return Ok(None);

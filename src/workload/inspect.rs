@@ -6,20 +6,22 @@
 mod render;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
 };
 
 use jiff::Timestamp;
 
-use super::{Request, Summary, Workload, WorkloadError};
+use super::{Request, Summary, Workload, WorkloadError, sessions::Sessions};
 use crate::{
     histogram::Histogram,
     units::{SECOND_NS, count, seconds},
 };
 
 /// How many parts the time is divided into.
-const BUCKETS: usize = 60;
+const BUCKETS: usize = 240;
+/// So many of them are one character in a terminal.
+const MERGED: usize = 4;
 
 /// What was found in a workload.
 #[derive(Debug, Clone)]
@@ -28,7 +30,7 @@ pub struct Inspection {
     pub name: String,
     /// The counts.
     pub summary: Summary,
-    /// Requests in each of at most 60 equal parts of the time.
+    /// Requests in each of at most 240 equal parts of the time.
     pub buckets: Vec<u64>,
     /// The length of one part in nanoseconds.
     pub bucket_ns: u64,
@@ -36,7 +38,11 @@ pub struct Inspection {
     pub endpoints: BTreeMap<String, EndpointFacts>,
     /// How many recorded clients there are.
     pub sessions: u64,
-    /// Requests of the longest session.
+    /// Whether they were counted; of very many, a part is followed and the rest estimated.
+    pub sessions_exact: bool,
+    /// Half of the sessions have no more requests than this.
+    pub median_session: u64,
+    /// Requests of the longest session, of those that were followed.
     pub longest_session: u64,
     /// Requests with a body.
     pub bodies: u64,
@@ -44,8 +50,16 @@ pub struct Inspection {
     pub body_bytes: u64,
     /// The largest body in bytes.
     pub largest_body: u64,
+    /// Recorded answers whose size is known.
+    pub answers: u64,
+    /// Bytes of those answers together.
+    pub answer_bytes: u64,
+    /// The largest of them in bytes.
+    pub largest_answer: u64,
     /// Times between one request and the next.
     pub gaps: Histogram,
+    /// The longest of them, and when it began, in nanoseconds.
+    pub longest_gap: (u64, u64),
     /// How long ago the recording was made, in nanoseconds; `None` when nobody knows.
     pub age_ns: Option<u64>,
 }
@@ -72,10 +86,17 @@ impl Inspection {
         }
     }
 
-    /// Requests per second in the busiest part of the time.
+    /// Requests per second in the busiest of at most 60 parts of the time.
     pub fn peak_rate(&self) -> f64 {
-        let most = self.buckets.iter().max().copied().unwrap_or(0);
-        count(most) / seconds(self.bucket_ns)
+        let (parts, part_ns) = self.parts();
+        let most = parts.into_iter().max().unwrap_or(0);
+        count(most) / seconds(part_ns)
+    }
+
+    /// Requests in at most 60 parts of the time, and the length of one in nanoseconds.
+    fn parts(&self) -> (Vec<u64>, u64) {
+        let parts = self.buckets.chunks(MERGED).map(|part| part.iter().sum());
+        (parts.collect(), self.bucket_ns * MERGED as u64)
     }
 }
 
@@ -87,36 +108,47 @@ pub fn inspect(workload: &Workload, now_ns: u64) -> Result<Inspection, WorkloadE
     let summary = workload.summary().clone();
     // One more nanosecond puts the last request into the last part.
     let span = summary.duration_ns.saturating_add(1);
-    let bucket_ns = span.div_ceil(BUCKETS as u64).max(SECOND_NS / 1000);
+    let bucket_ns = span.div_ceil(BUCKETS as u64).max(SECOND_NS / 4_000);
     let mut inspection = Inspection {
         name: workload.name().to_owned(),
         buckets: vec![0; usize::try_from(span.div_ceil(bucket_ns)).unwrap_or(BUCKETS)],
         bucket_ns,
         endpoints: BTreeMap::new(),
         sessions: 0,
+        sessions_exact: true,
+        median_session: 0,
         longest_session: 0,
         bodies: 0,
         body_bytes: 0,
         largest_body: 0,
+        answers: 0,
+        answer_bytes: 0,
+        largest_answer: 0,
         gaps: Histogram::default(),
+        longest_gap: (0, 0),
         age_ns: age_ns(&summary, now_ns),
         summary,
     };
-    let mut sessions: HashMap<u64, u64> = HashMap::new();
+    let mut sessions = Sessions::default();
     let mut last_ns = None;
     for request in workload.requests()? {
         let request = request?;
         inspection.add(&request);
-        // A number in place of the name keeps millions of sessions small.
         let mut hasher = DefaultHasher::new();
         request.session.hash(&mut hasher);
-        *sessions.entry(hasher.finish()).or_default() += 1;
+        sessions.add(hasher.finish());
         if let Some(last) = last_ns.replace(request.offset_ns) {
-            inspection.gaps.record(request.offset_ns - last);
+            let gap_ns = request.offset_ns - last;
+            inspection.gaps.record(gap_ns);
+            if gap_ns > inspection.longest_gap.0 {
+                inspection.longest_gap = (gap_ns, last);
+            }
         }
     }
-    inspection.sessions = sessions.len() as u64;
-    inspection.longest_session = sessions.values().max().copied().unwrap_or(0);
+    inspection.sessions = sessions.count();
+    inspection.sessions_exact = sessions.is_exact();
+    inspection.median_session = sessions.quantile(0.5);
+    inspection.longest_session = sessions.quantile(1.0);
     Ok(inspection)
 }
 
@@ -142,6 +174,11 @@ impl Inspection {
         self.bodies += u64::from(size > 0);
         self.body_bytes += size;
         self.largest_body = self.largest_body.max(size);
+        if let Some(size) = request.recorded.size_bytes {
+            self.answers += 1;
+            self.answer_bytes = self.answer_bytes.saturating_add(size);
+            self.largest_answer = self.largest_answer.max(size);
+        }
     }
 }
 
@@ -163,7 +200,7 @@ mod tests {
             expect_status: Some(200),
             recorded: Recorded {
                 latency_ns: Some(5_000_000),
-                size_bytes: None,
+                size_bytes: Some(2_000),
             },
             ..parse_request(path).unwrap()
         }
@@ -181,7 +218,14 @@ mod tests {
         let workload = Workload::from_requests(requests, "test").unwrap();
         let inspection = inspect(&workload, 0).unwrap();
         assert_eq!(inspection.buckets.iter().sum::<u64>(), 101);
-        assert_eq!(inspection.buckets.len(), 60);
+        assert_eq!(
+            (inspection.buckets.len(), inspection.parts().0.len()),
+            (240, 60)
+        );
+        assert_eq!(
+            (inspection.answers, inspection.largest_answer),
+            (101, 2_000)
+        );
         assert_eq!((inspection.sessions, inspection.longest_session), (5, 25));
         assert_eq!(inspection.age_ns, None);
         let text = inspection.to_string();

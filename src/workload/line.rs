@@ -11,6 +11,7 @@ use super::{
     Header, Method, Recorded, Request,
     endpoint::{ALL_ENDPOINTS, endpoint},
     headers,
+    redact::{is_word_of_name, masked},
 };
 use crate::text::printable_cut;
 
@@ -89,6 +90,13 @@ struct Line {
 
 /// Reads one line without its line break.
 pub(super) fn parse(bytes: &[u8]) -> Result<Request, LineFault> {
+    let request = read(bytes)?;
+    check(&request)?;
+    Ok(request)
+}
+
+/// Reads one line whose request may break the rules.
+pub(super) fn read(bytes: &[u8]) -> Result<Request, LineFault> {
     let line: Line = from_json(bytes)?;
     let body = match (line.body, line.body_base64) {
         (Some(_), Some(_)) => {
@@ -105,7 +113,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Request, LineFault> {
     let endpoint = line
         .endpoint
         .unwrap_or_else(|| endpoint(&line.method, &line.path));
-    let request = Request {
+    Ok(Request {
         offset_ns: line.offset_ns,
         session: line.session,
         method: line.method,
@@ -118,9 +126,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Request, LineFault> {
             latency_ns: line.latency_ns,
             size_bytes: line.size_bytes,
         },
-    };
-    check(&request)?;
-    Ok(request)
+    })
 }
 
 /// Writes one request as a line with its line break, when it keeps the rules.
@@ -164,15 +170,36 @@ pub(super) fn from_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Li
         let cause = error
             .to_string()
             .replace(" at line 1 column ", " at column ");
-        LineFault::Json(printable_cut(&cause, 4 * QUOTED))
+        LineFault::Json(printable_cut(&without_values(&cause), 4 * QUOTED))
     })
+}
+
+/// What the parser says, without the texts that it quotes: they may be secrets. The name of a key
+/// stays when it reads like one.
+fn without_values(cause: &str) -> String {
+    if let Some(rest) = cause.strip_prefix("unknown field `")
+        && let Some((name, after)) = rest.rsplit_once("`, expected")
+    {
+        let name = if is_word_of_name(name) { name } else { "…" };
+        return format!("unknown field `{name}`, expected{after}");
+    }
+    let quoted = cause.split_once("string \"").and_then(|(before, rest)| {
+        let (_, after) = rest.rsplit_once('"')?;
+        Some(format!("{before}string …{after}"))
+    });
+    quoted.unwrap_or(cause.to_owned())
+}
+
+/// Foreign text in a message: safe to print, its secrets hidden.
+fn quoted(text: &str) -> String {
+    printable_cut(&masked(text), QUOTED)
 }
 
 /// The rules that each request keeps, whoever made it.
 pub(super) fn check(request: &Request) -> Result<(), LineFault> {
     check_path(&request.path)?;
     for (name, value) in &request.headers {
-        let refuse = |why| Err(LineFault::Header(printable_cut(name, QUOTED), why));
+        let refuse = |why| Err(LineFault::Header(quoted(name), why));
         if !headers::is_name(name) {
             return refuse("has a name that HTTP does not allow; leave it out");
         }
@@ -192,11 +219,11 @@ pub(super) fn check(request: &Request) -> Result<(), LineFault> {
     }
     let has_control = |text: &str| text.chars().any(char::is_control);
     if has_control(&request.session) {
-        let shown = printable_cut(&request.session, QUOTED);
+        let shown = quoted(&request.session);
         return Err(LineFault::Session(shown));
     }
     if request.endpoint.trim().is_empty() || has_control(&request.endpoint) {
-        let shown = printable_cut(&request.endpoint, QUOTED);
+        let shown = quoted(&request.endpoint);
         return Err(LineFault::Endpoint(shown));
     }
     if request.endpoint.trim() == ALL_ENDPOINTS {
@@ -218,7 +245,7 @@ fn check_path(path: &str) -> Result<(), LineFault> {
     } else {
         return Ok(());
     };
-    Err(LineFault::Path(printable_cut(path, QUOTED), why))
+    Err(LineFault::Path(quoted(path), why))
 }
 
 #[cfg(test)]
@@ -294,6 +321,16 @@ mod tests {
             (with(r#""path":"/","status":99"#), "100 to 599"),
             (with(r#""path":"/","session":"\u001b[2J""#), "\\x1b"),
             (with(r#""path":"/","endpoint":"""#), "leave it out"),
+            (with(r#""path":"users?token=hunter2""#), "users?token=***"),
+            (with(r#""path":"/","status":"hunter2""#), "string …"),
+            (
+                with(r#""path":"/","a`b \"hunter2\"":1"#),
+                "unknown field `…`",
+            ),
+            (
+                with(r#""path":"/","session":"\u001btoken=hunter2""#),
+                "control",
+            ),
             (
                 with(r#""path":"/","endpoint":"workload""#),
                 "all endpoints together; give it another",

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::redact::masked;
+
 /// An HTTP method: a token of at most 32 characters, upper case as recorded.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -34,7 +36,7 @@ impl TryFrom<String> for Method {
         } else {
             Err(format!(
                 "`{}` is not a method that can be replayed",
-                text.escape_debug()
+                masked(&text).escape_debug()
             ))
         }
     }

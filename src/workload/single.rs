@@ -1,6 +1,6 @@
 //! Requests from the command line: `--request 'GET /path'` instead of a recording.
 
-use super::{LineFault, Method, Recorded, Request, endpoint::endpoint, line};
+use super::{LineFault, Method, Recorded, Request, endpoint::endpoint, line, redact::masked};
 use crate::text::printable_cut;
 
 /// Why a request on the command line cannot be read.
@@ -18,7 +18,7 @@ pub struct SingleError {
 /// When the method or the path cannot be sent.
 pub fn parse_request(text: &str) -> Result<Request, SingleError> {
     let refuse = |cause: String| SingleError {
-        text: printable_cut(text, 80),
+        text: printable_cut(&masked(text), 80),
         cause,
     };
     let trimmed = text.trim();
@@ -72,8 +72,10 @@ mod tests {
             "G\u{1b}T /",
             "GET http://x/",
             "GET /\r\nX: y",
+            "GET a?token=hunter2",
         ] {
             let error = parse_request(text).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
             assert!(error.contains("'GET /path'"), "{error}");
             assert!(!error.contains(['\r', '\u{1b}']), "{error:?}");
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    LineFault, Request, WorkloadError,
+    LineFault, Request, Requests, Workload, WorkloadError,
     endpoint::Limiter,
     line,
     summary::{FileHeader, Origin, Summary, Tally},
@@ -32,6 +32,55 @@ pub fn is_compressed(path: &Path) -> bool {
         .is_some_and(|extension| extension.eq_ignore_ascii_case("zst"))
 }
 
+/// Writes an opened workload to a file, request by request; what it holds is known from opening.
+///
+/// # Errors
+/// When the workload cannot be read again, or writing fails.
+pub fn write_from(
+    out: impl Write,
+    compressed: bool,
+    origin: Origin,
+    workload: &Workload,
+) -> Result<(), WriteError> {
+    let summary = Summary {
+        origin,
+        ..workload.summary().clone()
+    };
+    let requests = workload.requests()?;
+    written(out, compressed, |out| write_stream(out, &summary, requests))
+}
+
+fn write_stream(
+    out: &mut dyn Write,
+    summary: &Summary,
+    requests: Requests,
+) -> Result<(), WriteError> {
+    let header = serde_json::to_string(&FileHeader::from(summary)).map_err(io::Error::from)?;
+    writeln!(out, "{header}")?;
+    for request in requests {
+        let line = line::encode(&request?).map_err(|fault| io::Error::other(fault.to_string()))?;
+        out.write_all(line.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Buffers, and compresses where it is asked for.
+fn written(
+    out: impl Write,
+    compressed: bool,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    let mut out = io::BufWriter::with_capacity(64 << 10, out);
+    if !compressed {
+        fill(&mut out)?;
+        return Ok(out.flush()?);
+    }
+    let mut encoder = zstd::Encoder::new(out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+    encoder.include_checksum(true)?;
+    fill(&mut encoder)?;
+    Ok(encoder.finish()?.flush()?)
+}
+
 /// Writes a workload file of requests that are sorted by offset; returns what it holds.
 ///
 /// # Errors
@@ -43,20 +92,13 @@ pub fn write_workload(
     requests: &[Request],
 ) -> Result<Summary, WriteError> {
     let summary = summarise(requests, origin, "the workload")?;
-    let mut out = io::BufWriter::with_capacity(64 << 10, out);
-    if compressed {
-        let mut encoder = zstd::Encoder::new(out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
-        encoder.include_checksum(true)?;
-        write_lines(&mut encoder, &summary, requests)?;
-        encoder.finish()?.flush()?;
-    } else {
-        write_lines(&mut out, &summary, requests)?;
-        out.flush()?;
-    }
+    written(out, compressed, |out| {
+        Ok(write_lines(out, &summary, requests)?)
+    })?;
     Ok(summary)
 }
 
-fn write_lines(out: &mut impl Write, summary: &Summary, requests: &[Request]) -> io::Result<()> {
+fn write_lines(out: &mut dyn Write, summary: &Summary, requests: &[Request]) -> io::Result<()> {
     let header = serde_json::to_string(&FileHeader::from(summary))?;
     writeln!(out, "{header}")?;
     for request in limited(requests.iter().cloned()) {

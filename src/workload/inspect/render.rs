@@ -44,14 +44,11 @@ impl fmt::Display for Inspection {
         writeln!(f, "digest     {}", summary.digest)?;
         let (mean, peak) = (self.mean_rate(), self.peak_rate());
         writeln!(f, "rate       mean {mean:.1}/s, peak {peak:.1}/s")?;
-        let part = span(self.bucket_ns);
-        writeln!(f, "           {}  ({part} each)", sparkline(&self.buckets))?;
+        let (parts, part_ns) = self.parts();
+        let part = span(part_ns);
+        writeln!(f, "           {}  ({part} each)", sparkline(&parts))?;
         self.gaps(f)?;
-        let (sessions, longest) = (self.sessions, self.longest_session);
-        writeln!(
-            f,
-            "sessions   {sessions}, the longest has {longest} requests"
-        )?;
+        self.sessions(f)?;
         let methods = summary.methods.iter();
         let methods: Vec<String> = methods.map(|(name, n)| format!("{name} {n}")).collect();
         writeln!(f, "methods    {}", methods.join(", "))?;
@@ -63,6 +60,15 @@ impl fmt::Display for Inspection {
                 self.bodies
             )?;
         }
+        if self.answers > 0 {
+            let (total, largest) = (size(self.answer_bytes), size(self.largest_answer));
+            let mean = size(self.answer_bytes / self.answers);
+            let answers = self.answers;
+            writeln!(
+                f,
+                "answers    {answers} with a size, {total} in all, mean {mean}, largest {largest}"
+            )?;
+        }
         self.table(f)
     }
 }
@@ -70,9 +76,30 @@ impl fmt::Display for Inspection {
 impl Inspection {
     fn gaps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quantile = |q| self.gaps.quantile_ns(q).map_or("-".into(), milliseconds);
-        let max = milliseconds(count(self.gaps.max_ns()));
         let (p50, p99) = (quantile(0.5), quantile(0.99));
-        writeln!(f, "gaps       p50 {p50}, p99 {p99}, longest {max}")
+        let (longest_ns, at_ns) = self.longest_gap;
+        let (longest, at) = (span(longest_ns), span(at_ns));
+        write!(f, "gaps       p50 {p50}, p99 {p99}, longest {longest}")?;
+        if longest_ns > 0 {
+            write!(f, ", after {at}")?;
+        }
+        writeln!(f)
+    }
+
+    fn sessions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sessions, half) = (self.sessions, self.median_session);
+        let longest = self.longest_session;
+        if self.sessions_exact {
+            return writeln!(
+                f,
+                "sessions   {sessions}, half have up to {half} requests, the longest {longest}"
+            );
+        }
+        writeln!(
+            f,
+            "sessions   about {sessions}, half have up to {half} requests, the longest of those \
+             that were followed {longest}"
+        )
     }
 
     fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,28 +1,53 @@
-//! Secrets that show themselves wherever they stand: JSON Web Tokens, e-mail addresses, and
-//! named values in texts that are neither form nor JSON, such as XML and GraphQL.
+//! Secrets that show themselves wherever they stand: JSON Web Tokens, keys that tell their
+//! issuer, e-mail addresses, words that look random, and named values in texts that are neither
+//! form nor JSON, such as XML and GraphQL.
 //!
 //! Works on bytes, because a body need not be text, and in linear time.
 
-use std::ops::Range;
+use std::{cmp::Reverse, ops::Range};
 
-use super::{Kind, Redactor, names};
+use super::{
+    Kind, Redactor, known, path,
+    random::{self, WORD, is_random},
+};
+
+/// What a digest is announced by; it tells nothing that the bytes it was made of do not.
+const DIGESTS: [&[u8]; 5] = [b"sha1", b"sha256", b"sha384", b"sha512", b"md5"];
 
 impl Redactor {
-    /// The bytes with each secret replaced; `None` when there is none.
-    pub(super) fn free(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+    /// The bytes with each secret replaced; `None` when there is none. Words that look random are
+    /// left alone where `words` says so: in names of files.
+    pub(super) fn free(&mut self, bytes: &[u8], words: bool) -> Option<Vec<u8>> {
         let mut found = tokens(bytes);
+        found.extend(known::issued(bytes));
+        found.extend(known::private_keys(bytes));
+        found.extend(known::logins(bytes));
+        found.extend(known::schemes(bytes));
+        found.extend(known::cards(bytes));
         found.extend(addresses(bytes));
-        found.extend(assignments(bytes));
-        found.sort_by_key(|(_, range)| range.start);
+        if words {
+            found.extend(self.words(bytes));
+        }
+        let unnamed = found.into_iter().map(|(kind, range)| (kind, range, None));
+        let mut found: Vec<_> = unnamed.collect();
+        let named = self.assignments(bytes).into_iter();
+        found.extend(named.map(|(name, range)| (Kind::Field, range, Some(name))));
+        found.sort_by_key(|(_, range, _)| (range.start, Reverse(range.end)));
         let mut shown = Vec::with_capacity(bytes.len());
-        let mut done = 0;
-        for (kind, range) in found {
-            if range.start < done || range.is_empty() {
+        let (mut done, mut seen) = (0, 0);
+        for (kind, range, name) in found {
+            if range.start < seen || range.is_empty() {
                 continue;
             }
-            shown.extend_from_slice(&bytes[done..range.start]);
-            shown.extend(self.secret_bytes(kind, &bytes[range.clone()]));
-            done = range.end;
+            seen = range.end;
+            if let Some(name) = name {
+                self.note_name(&String::from_utf8_lossy(&bytes[name]));
+            }
+            if let Some(secret) = self.secret_bytes(kind, &bytes[range.clone()]) {
+                shown.extend_from_slice(&bytes[done..range.start]);
+                shown.extend(secret);
+                done = range.end;
+            }
         }
         if done == 0 {
             return None;
@@ -30,11 +55,149 @@ impl Redactor {
         shown.extend_from_slice(&bytes[done..]);
         Some(shown)
     }
+
+    /// Words that look random, and those that a rule names.
+    fn words(&self, bytes: &[u8]) -> Vec<(Kind, Range<usize>)> {
+        let word = |b: &u8| b.is_ascii_alphanumeric() || WORD.contains(b);
+        let mut found = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            if !word(&bytes[at]) {
+                at += 1;
+                continue;
+            }
+            let end = at + bytes[at..].iter().take_while(|b| word(b)).count();
+            // The end of a `%XX` is no part of the word.
+            let at_escape = at > 0 && bytes[at - 1] == b'%' && end - at > 2;
+            if at_escape && bytes[at..at + 2].iter().all(u8::is_ascii_hexdigit) {
+                at += 2;
+            }
+            let text = std::str::from_utf8(&bytes[at..end]).unwrap_or_default();
+            if self.rules.has_secret_words() {
+                self.named_words(text, at, &mut found);
+            }
+            if end - at >= random::SHORTEST && !announced(bytes, at) {
+                self.random_words(text, at, &mut found);
+            }
+            at = end;
+        }
+        found
+    }
+
+    fn named_words(&self, text: &str, at: usize, found: &mut Vec<(Kind, Range<usize>)>) {
+        let own = text.split(['/', '=']);
+        let mut from = at;
+        for part in own.chain([text]) {
+            let start = if part.len() == text.len() { at } else { from };
+            if self.rules.is_secret_word(part) {
+                found.push((Kind::Token, start..start + part.len()));
+            }
+            from += part.len() + 1;
+        }
+    }
+
+    /// Base 64 has slashes, paths have them too: where one part is plain, each stands for itself.
+    fn random_words(&self, text: &str, at: usize, found: &mut Vec<(Kind, Range<usize>)>) {
+        let mut take = |part: &str, from: usize| {
+            // A name and its value, as in `state=…`.
+            let own = part.trim_end_matches('.');
+            let start = own
+                .trim_end_matches('=')
+                .rfind('=')
+                .map_or(0, |sign| sign + 1);
+            let own = &own[start..];
+            if is_random(own, self.doubt()) && !path::is_asset(own) {
+                found.push((Kind::Token, from + start..from + start + own.len()));
+            }
+        };
+        if !text.split('/').any(random::is_plain) {
+            return take(text, at);
+        }
+        let mut from = at;
+        for part in text.split('/') {
+            take(part, from);
+            from += part.len() + 1;
+        }
+    }
+
+    /// Whether all that looks random in a word are pseudonyms: a token that stood in a longer word
+    /// was replaced alone.
+    pub(super) fn is_made_of_pseudonyms(&self, word: &str) -> bool {
+        let parts = word.split("-----");
+        let parts = parts.flat_map(|part| part.split(['/', '=', '~', '+', '.']));
+        let mut random = parts
+            .filter(|part| is_random(part, self.doubt()))
+            .peekable();
+        random.peek().is_some() && random.all(|part| self.is_pseudonym(part))
+    }
+
+    /// Names of secrets, and their values: in quotes behind `=` or `:`, directly behind `=`, and
+    /// texts of XML elements.
+    fn assignments(&self, bytes: &[u8]) -> Vec<(Range<usize>, Range<usize>)> {
+        let word = |b: &u8| b.is_ascii_alphanumeric() || b"_-".contains(b);
+        let mut found = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            if !word(&bytes[at]) {
+                at += 1;
+                continue;
+            }
+            let end = at + bytes[at..].iter().take_while(|b| word(b)).count();
+            let name = at..end.min(at + 100);
+            if let Some(value) = value_behind(bytes, end)
+                && std::str::from_utf8(&bytes[name.clone()])
+                    .is_ok_and(|name| self.is_secret_name(name))
+                && !is_flag(&bytes[value.clone()])
+            {
+                found.push((name, value));
+            }
+            at = end;
+        }
+        found
+    }
+}
+
+/// Whether a value says yes, no or nothing: that is no secret, whatever it is called.
+pub(super) fn is_flag(value: &[u8]) -> bool {
+    const FLAGS: [&[u8]; 12] = [
+        b"true",
+        b"false",
+        b"yes",
+        b"no",
+        b"on",
+        b"off",
+        b"null",
+        b"none",
+        b"undefined",
+        b"0",
+        b"1",
+        b"",
+    ];
+    FLAGS.iter().any(|flag| value.eq_ignore_ascii_case(flag))
+}
+
+/// Whether a digest stands here, as in `sha256:…`, or a histogram of a run file.
+fn announced(bytes: &[u8], at: usize) -> bool {
+    let before = &bytes[..at];
+    bytes[at..].starts_with(b"HISTFA")
+        || DIGESTS.iter().any(|name| {
+            let begins = bytes[at..].starts_with(name)
+                && bytes
+                    .get(at + name.len())
+                    .is_some_and(|b| b"-=".contains(b));
+            begins
+                || before
+                    .strip_suffix(b":")
+                    .is_some_and(|before| before.ends_with(name))
+        })
 }
 
 fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
 }
+
+/// The shortest header of a JSON Web Token, `{"alg":"none"}`, in base 64 has 19 characters.
+const HEADER_LEAST: usize = 16;
 
 /// JSON Web Tokens, plain, with percent-encoded dots, and encoded once more in base 64.
 fn tokens(bytes: &[u8]) -> Vec<(Kind, Range<usize>)> {
@@ -42,7 +205,15 @@ fn tokens(bytes: &[u8]) -> Vec<(Kind, Range<usize>)> {
     let mut at = 0;
     while at + 4 <= bytes.len() {
         let starts = bytes[at..].starts_with(b"eyJ") || bytes[at..].starts_with(b"ZXlK");
-        if !starts || (at > 0 && is_base64(bytes[at - 1]) && !after_escape(bytes, at)) {
+        if !starts {
+            at += 1;
+            continue;
+        }
+        // In the middle of a word it takes more than three letters to be sure.
+        let inside = at > 0 && is_base64(bytes[at - 1]) && !after_escape(bytes, at);
+        let header = bytes[at..].iter().take(HEADER_LEAST);
+        let header = header.take_while(|b| is_base64(**b)).count();
+        if inside && header < HEADER_LEAST {
             at += 1;
             continue;
         }
@@ -84,6 +255,12 @@ fn token_end(bytes: &[u8], start: usize, twice: bool) -> (usize, u32) {
 fn addresses(bytes: &[u8]) -> Vec<(Kind, Range<usize>)> {
     let local = |b: &&u8| b.is_ascii_alphanumeric() || b"._+-".contains(b);
     let host = |b: &&u8| b.is_ascii_alphanumeric() || b"-.".contains(b);
+    // Among random bytes short ones stand by chance.
+    let least = if std::str::from_utf8(bytes).is_ok() {
+        1
+    } else {
+        4
+    };
     let mut found = Vec::new();
     let mut free = 0;
     for at in (0..bytes.len()).filter(|at| bytes[*at] == b'@') {
@@ -93,7 +270,8 @@ fn addresses(bytes: &[u8]) -> Vec<(Kind, Range<usize>)> {
         let top = domain.rsplit(|b| *b == b'.').next().unwrap_or_default();
         let named = top.len() >= 2 && top.len() < domain.len();
         // `icon@2x.png` is a picture.
-        if before > 0
+        if before >= least
+            && domain.len() > 2 * least
             && named
             && top.iter().all(u8::is_ascii_alphabetic)
             && !domain[1..].starts_with(b"x.")
@@ -105,33 +283,16 @@ fn addresses(bytes: &[u8]) -> Vec<(Kind, Range<usize>)> {
     found
 }
 
-/// Values in quotes behind a secret's name and `=` or `:`, and texts of secret XML elements.
-fn assignments(bytes: &[u8]) -> Vec<(Kind, Range<usize>)> {
-    let word = |b: &u8| b.is_ascii_alphanumeric() || b"_-".contains(b);
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        if !word(&bytes[at]) {
-            at += 1;
-            continue;
-        }
-        let end = at + bytes[at..].iter().take_while(|b| word(b)).count();
-        let name = &bytes[at..end.min(at + 100)];
-        if let Some(value) = value_behind(bytes, end)
-            && std::str::from_utf8(name).is_ok_and(names::is_sensitive)
-        {
-            found.push((Kind::Field, value));
-        }
-        at = end;
-    }
-    found
-}
-
+/// The value behind the name that ends here: in quotes, which may be escaped, or directly behind
+/// `=`, or in an XML element.
 fn value_behind(bytes: &[u8], name_end: usize) -> Option<Range<usize>> {
-    let blank = |from: usize| {
-        let blanks = |b: &&u8| b" \t\r\n".contains(b);
-        // A limit keeps the scan linear.
-        from + bytes[from..].iter().take(64).take_while(blanks).count()
+    // Limits keep the scan linear.
+    let skip = |from: usize, set: &[u8], most: usize| {
+        from + bytes[from..]
+            .iter()
+            .take(most)
+            .take_while(|b| set.contains(b))
+            .count()
     };
     if bytes.get(name_end) == Some(&b'>') {
         let start = name_end + 1;
@@ -139,19 +300,28 @@ fn value_behind(bytes: &[u8], name_end: usize) -> Option<Range<usize>> {
         let length = bytes[start..].iter().position(|b| b"<>".contains(b))?;
         return Some(start..start + length);
     }
-    let mut at = name_end;
+    let mut at = skip(name_end, b"\\", 3);
     if matches!(bytes.get(at), Some(b'"' | b'\'')) {
         at += 1;
     }
-    at = blank(at);
-    if !matches!(bytes.get(at), Some(b'=' | b':')) {
+    at = skip(at, b" \t\r\n", 64);
+    let sign = *bytes.get(at).filter(|b| b"=:".contains(b))?;
+    let value = skip(at + 1, b" \t\r\n", 64);
+    let quote = skip(value, b"\\", 3);
+    if let Some(sign) = bytes.get(quote).filter(|b| b"\"'".contains(b)) {
+        let start = quote + 1;
+        let is_escaped = quote > value;
+        let ends = |b: &u8| b == sign || (is_escaped && *b == b'\\');
+        let length = bytes[start..].iter().position(ends);
+        return Some(start..length.map_or(bytes.len(), |length| start + length));
+    }
+    if sign != b'=' || value > at + 1 {
         return None;
     }
-    at = blank(at + 1);
-    let quote = bytes.get(at).filter(|b| b"\"'".contains(b))?;
-    let start = at + 1;
-    let length = bytes[start..].iter().position(|b| b == quote);
-    Some(start..length.map_or(bytes.len(), |length| start + length))
+    let ends = |b: &u8| b.is_ascii_whitespace() || b"&;,<>\"'`(){}[]\\".contains(b);
+    let length = bytes[value..].iter().position(ends);
+    let end = length.map_or(bytes.len(), |length| value + length);
+    (end > value && !bytes[value..end].starts_with(b"=")).then_some(value..end)
 }
 
 #[cfg(test)]
@@ -161,7 +331,7 @@ mod tests {
     use super::*;
 
     fn redacted(text: &str) -> Option<String> {
-        let bytes = Redactor::with_key([1; 32]).free(text.as_bytes())?;
+        let bytes = Redactor::with_key([1; 32]).free(text.as_bytes(), true)?;
         Some(String::from_utf8(bytes).unwrap())
     }
 
@@ -170,7 +340,6 @@ mod tests {
         for text in [
             "",
             "eyJ",
-            "eyJhbGciOiJIUzI1NiJ9",
             "a@b",
             "@",
             "icon@2x.png",
@@ -223,8 +392,8 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in
             "(eyJ|ZXlK|@|\\.|=|\"|token|<|>|%2E|a|é){0,40}") {
-            Redactor::with_key([1; 32]).free(&bytes);
-            Redactor::with_key([1; 32]).free(text.as_bytes());
+            Redactor::with_key([1; 32]).free(&bytes, true);
+            Redactor::with_key([1; 32]).free(text.as_bytes(), true);
         }
     }
 }

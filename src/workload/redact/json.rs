@@ -4,25 +4,66 @@
 //! The walk follows tokens, not a grammar, so that broken, cut-off and line-wise JSON is
 //! redacted too, and it keeps its own stack, so that no depth of nesting can overflow.
 
-use super::{Kind, Redactor, names};
+use serde::de::IgnoredAny;
+
+use super::{Kind, Redactor, known, rules::Fate};
 
 struct Frame {
     is_object: bool,
-    /// All leaves below are secret.
-    is_secret: bool,
-    /// A sibling named the field whose value comes under `value`.
-    names_secret: bool,
+    /// What becomes of all leaves below.
+    fate: Option<Fate>,
+    /// The key that it stands under.
+    name: String,
+    /// A sibling named the field, a secret, whose value comes under `value`.
+    named: Option<String>,
 }
+
+/// Where in a document the walk is: a document may come in pieces that end between its tokens.
+#[derive(Default)]
+pub(in crate::workload) struct JsonPlace {
+    stack: Vec<Frame>,
+    key: String,
+    expects_key: bool,
+}
+
+impl JsonPlace {
+    /// The name of the value that comes now: its key, or what the list that it is in is called.
+    fn name(&self) -> &str {
+        match self.stack.last() {
+            Some(Frame {
+                named: Some(name), ..
+            }) if self.key.eq_ignore_ascii_case("value") => name,
+            Some(top) if self.key.is_empty() => &top.name,
+            _ => &self.key,
+        }
+    }
+}
+
+/// A document nested more deeply is not one, and its frames are not kept.
+const DEEPEST_FRAME: usize = 10_000;
 
 impl Redactor {
     /// The text with secret values replaced.
     pub(super) fn json(&mut self, text: &str, depth: u8) -> String {
+        let shown = self.json_piece(&mut JsonPlace::default(), text, depth);
+        if is_json(text) {
+            return shown;
+        }
+        // Between the texts of a broken document, or of something like one, anything may stand.
+        self.free_text(&shown).unwrap_or(shown)
+    }
+
+    /// A piece of a document with secret values replaced.
+    pub(in crate::workload) fn json_piece(
+        &mut self,
+        place: &mut JsonPlace,
+        text: &str,
+        depth: u8,
+    ) -> String {
         let mut walk = Walk {
             redactor: self,
             depth,
-            stack: Vec::new(),
-            key: String::new(),
-            expects_key: false,
+            place,
             shown: String::with_capacity(text.len()),
         };
         walk.run(text);
@@ -30,12 +71,16 @@ impl Redactor {
     }
 }
 
+/// Whether the text is JSON, in one document or in lines.
+fn is_json(text: &str) -> bool {
+    let mut documents = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    documents.all(|document| document.is_ok())
+}
+
 struct Walk<'a> {
     redactor: &'a mut Redactor,
     depth: u8,
-    stack: Vec<Frame>,
-    key: String,
-    expects_key: bool,
+    place: &'a mut JsonPlace,
     shown: String,
 }
 
@@ -47,7 +92,11 @@ impl Walk<'_> {
             let end = match bytes[at] {
                 b'"' => {
                     let end = string_end(bytes, at);
-                    self.string(&text[at..end]);
+                    // Broken or cut before, a document still shows its keys.
+                    let blanks = bytes[end..].iter().take(64);
+                    let blanks = blanks.take_while(|b| b.is_ascii_whitespace()).count();
+                    let is_key = bytes.get(end + blanks) == Some(&b':');
+                    self.string(&text[at..end], is_key);
                     end
                 }
                 b'-' | b'0'..=b'9' => {
@@ -69,54 +118,71 @@ impl Walk<'_> {
     fn structure(&mut self, byte: u8) {
         match byte {
             b'{' | b'[' => {
-                let is_secret = self.is_secret();
-                self.stack.push(Frame {
-                    is_object: byte == b'{',
-                    is_secret,
-                    names_secret: false,
-                });
-                self.key.clear();
-                self.expects_key = byte == b'{';
+                let fate = match self.fate() {
+                    // An exemption by name says nothing of what is inside an object.
+                    Some(Fate::Kept) if byte == b'{' => None,
+                    fate => fate,
+                };
+                let place = &mut *self.place;
+                if place.stack.len() < DEEPEST_FRAME {
+                    place.stack.push(Frame {
+                        is_object: byte == b'{',
+                        fate,
+                        name: std::mem::take(&mut place.key),
+                        named: None,
+                    });
+                }
+                place.key.clear();
+                place.expects_key = byte == b'{';
             }
             b'}' | b']' => {
-                self.stack.pop();
-                self.key.clear();
-                self.expects_key = false;
+                self.place.stack.pop();
+                self.place.key.clear();
+                self.place.expects_key = false;
             }
-            b',' => self.expects_key = self.stack.last().is_some_and(|top| top.is_object),
-            b':' => self.expects_key = false,
-            // A new line of line-wise JSON begins anew even after a cut line.
+            b',' => {
+                let top = self.place.stack.last();
+                self.place.expects_key = top.is_some_and(|top| top.is_object);
+            }
+            b':' => self.place.expects_key = false,
             _ => {}
         }
     }
 
-    fn is_secret(&self) -> bool {
-        let by_frame = self.stack.last().is_some_and(|top| {
-            top.is_secret || (top.names_secret && self.key.eq_ignore_ascii_case("value"))
+    /// What becomes of the value that comes now.
+    fn fate(&self) -> Option<Fate> {
+        let key = &self.place.key;
+        let by_frame = self.place.stack.last().and_then(|top| {
+            let named = top.named.is_some() && key.eq_ignore_ascii_case("value");
+            if named { Some(Fate::Secret) } else { top.fate }
         });
-        by_frame || names::is_sensitive(&self.key)
+        match by_frame {
+            Some(Fate::Secret) => by_frame,
+            _ => self.redactor.fate(key).or(by_frame),
+        }
     }
 
-    fn string(&mut self, raw: &str) {
+    fn string(&mut self, raw: &str, is_key: bool) {
         let Ok(text) = serde_json::from_str::<String>(raw) else {
-            // A lone surrogate or a cut-off text: what cannot be read cannot be judged.
-            let shown = self.redactor.secret(Kind::Field, raw);
-            let letters = shown
-                .chars()
-                .map(|c| if c.is_alphanumeric() { c } else { 'x' });
-            self.shown.push('"');
-            self.shown.extend(letters);
-            self.shown.push('"');
-            return;
+            return self.unreadable(raw);
         };
-        let replaced = if self.expects_key {
-            self.key.clone_from(&text);
+        let replaced = if is_key || self.place.expects_key {
+            self.place.key.clone_from(&text);
+            self.redactor.note_name(&text);
             self.redactor.unnamed(&text, self.depth)
-        } else if self.is_secret() && !text.is_empty() {
-            Some(self.redactor.secret(Kind::Field, &text))
         } else {
-            self.note_name(&text);
-            self.redactor.unnamed(&text, self.depth)
+            self.redactor.note_name(self.place.name());
+            match self.fate().filter(|_| !text.is_empty()) {
+                Some(Fate::Kept) => None,
+                Some(Fate::Secret) => self
+                    .redactor
+                    .secret(Kind::Field, &text)
+                    .or_else(|| self.redactor.unnamed(&text, self.depth)),
+                None => {
+                    self.note_name(&text);
+                    self.redactor.unnamed(&text, self.depth)
+                }
+            }
         };
         match replaced {
             Some(value) => {
@@ -127,24 +193,41 @@ impl Walk<'_> {
         }
     }
 
+    /// A lone surrogate or a cut-off text: what cannot be read cannot be judged.
+    fn unreadable(&mut self, raw: &str) {
+        let shown = self.redactor.secret(Kind::Field, raw);
+        let shown = shown.as_deref().unwrap_or(raw);
+        let letters = shown
+            .chars()
+            .map(|c| if c.is_alphanumeric() { c } else { 'x' });
+        self.shown.push('"');
+        self.shown.extend(letters);
+        self.shown.push('"');
+    }
+
     /// `{"name":"password","value":"…"}`: the secret's name is itself a value.
     fn note_name(&mut self, text: &str) {
+        let key = &self.place.key;
         if ["name", "field", "id"]
             .iter()
-            .any(|key| self.key.eq_ignore_ascii_case(key))
-            && let Some(top) = self.stack.last_mut()
+            .any(|own| key.eq_ignore_ascii_case(own))
+            && let Some(top) = self.place.stack.last_mut()
         {
-            top.names_secret = names::is_sensitive(text);
+            top.named = self.redactor.is_secret_name(text).then(|| text.to_owned());
         }
     }
 
     fn number(&mut self, text: &str) {
-        if self.is_secret() {
-            let shown = self.redactor.secret_number(text);
-            self.shown.push_str(&shown);
-        } else {
-            self.shown.push_str(text);
-        }
+        let is_card = known::is_card(text.as_bytes());
+        let is_secret = match self.fate() {
+            Some(Fate::Kept) => false,
+            fate => is_card || fate == Some(Fate::Secret),
+        };
+        self.redactor.note_name(self.place.name());
+        let shown = is_secret
+            .then(|| self.redactor.secret_number(text))
+            .flatten();
+        self.shown.push_str(shown.as_deref().unwrap_or(text));
     }
 }
 

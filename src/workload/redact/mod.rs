@@ -4,28 +4,37 @@
 //! what looks like a token goes, whatever its name. Values become pseudonyms of the same shape,
 //! so that equal values stay equal. This lowers the risk of a leak and is no proof of
 //! anonymity. Credential headers are not redacted but dropped, by `headers`.
+//!
+//! A search for what is left is the same walk with another end: `scan` seeks with the redactor
+//! that would have replaced.
 
+mod encoded;
 mod free;
 mod json;
+mod known;
 mod multipart;
 pub mod names;
+mod path;
 mod pseudonym;
+mod random;
+mod rules;
+mod seek;
+mod value;
 
-use std::{borrow::Cow, collections::BTreeMap, io};
+use std::{collections::BTreeMap, io};
 
-use base64::{
-    Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
-use url::form_urlencoded::byte_serialize;
-
-use super::endpoint::{is_hex, is_token, is_uuid};
+pub(super) use json::JsonPlace;
 use pseudonym::Pseudonyms;
+use random::Doubt;
+use rules::Fate;
+pub use rules::{RuleError, Rules};
+use seek::Seek;
+pub(super) use seek::{Found, Manner};
 
 /// Values inside values are followed this far; deeper ones are replaced unseen.
 const DEEPEST: u8 = 4;
-/// Hexadecimal path segments of at least this length may be session or reset tokens.
-const SECRET_HEX: usize = 32;
+/// What stands in place of a secret where no pseudonym is of use.
+const STARS: &str = "***";
 
 /// What kind of secret was replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,10 +49,30 @@ pub enum Kind {
     Token,
     /// A value that holds a secret in an encoding of its own.
     Encoded,
+    /// A key that tells its issuer by its prefix.
+    Issued,
+    /// A private key.
+    PrivateKey,
+    /// A name and a password in front of a host, or behind `Basic` or `Bearer`.
+    Login,
+    /// The number of a payment card.
+    Card,
 }
 
 impl Kind {
-    /// The name in summaries.
+    const ALL: [Self; 9] = [
+        Self::Field,
+        Self::Jwt,
+        Self::Email,
+        Self::Token,
+        Self::Encoded,
+        Self::Issued,
+        Self::PrivateKey,
+        Self::Login,
+        Self::Card,
+    ];
+
+    /// The name of several in summaries.
     pub fn name(self) -> &'static str {
         match self {
             Self::Field => "secret fields",
@@ -51,15 +80,45 @@ impl Kind {
             Self::Email => "e-mail addresses",
             Self::Token => "token-like values",
             Self::Encoded => "encoded secrets",
+            Self::Issued => "keys of known issuers",
+            Self::PrivateKey => "private keys",
+            Self::Login => "log-ins",
+            Self::Card => "numbers of payment cards",
         }
     }
+
+    /// The name of one.
+    pub fn one(self) -> &'static str {
+        match self {
+            Self::Field => "secret field",
+            Self::Jwt => "JSON Web Token",
+            Self::Email => "e-mail address",
+            Self::Token => "token-like value",
+            Self::Encoded => "encoded secret",
+            Self::Issued => "key of a known issuer",
+            Self::PrivateKey => "private key",
+            Self::Login => "log-in",
+            Self::Card => "number of a payment card",
+        }
+    }
+}
+
+/// What is written in place of secrets.
+#[derive(Debug)]
+enum Writes {
+    Pseudonyms(Pseudonyms),
+    Stars,
 }
 
 /// Replaces secrets by pseudonyms under one key, and counts what it replaced.
 #[derive(Debug)]
 pub struct Redactor {
-    pseudonyms: Pseudonyms,
-    counts: BTreeMap<Kind, u64>,
+    writes: Writes,
+    rules: Rules,
+    counts: [u64; Kind::ALL.len()],
+    /// Pseudonyms that were met and left alone.
+    recognised: u64,
+    seek: Option<Seek>,
 }
 
 impl Redactor {
@@ -68,52 +127,75 @@ impl Redactor {
     /// # Errors
     /// When the random source cannot be read.
     pub fn new() -> io::Result<Self> {
-        Ok(Self::from_pseudonyms(Pseudonyms::random()?))
+        Self::with_rules(&Rules::default())
     }
 
     /// With a given key, so that several imports share their pseudonyms.
     pub fn with_key(key: [u8; 32]) -> Self {
-        Self::from_pseudonyms(Pseudonyms::with_key(key))
+        let pseudonyms = Pseudonyms::with_key(key);
+        Self::writing(Writes::Pseudonyms(pseudonyms), Rules::default())
     }
 
-    fn from_pseudonyms(pseudonyms: Pseudonyms) -> Self {
+    /// With the rules of a team, and their key if they have one.
+    ///
+    /// # Errors
+    /// When the random source cannot be read.
+    pub fn with_rules(rules: &Rules) -> io::Result<Self> {
+        let pseudonyms = match rules.key_bytes() {
+            Some(key) => Pseudonyms::with_key(key),
+            None => Pseudonyms::random()?,
+        };
+        Ok(Self::writing(Writes::Pseudonyms(pseudonyms), rules.clone()))
+    }
+
+    /// One that writes `***` in place of secrets, for messages.
+    fn with_stars() -> Self {
+        Self::writing(Writes::Stars, Rules::default())
+    }
+
+    fn writing(writes: Writes, rules: Rules) -> Self {
         Self {
-            pseudonyms,
-            counts: BTreeMap::new(),
+            writes,
+            rules,
+            counts: [0; Kind::ALL.len()],
+            recognised: 0,
+            seek: None,
         }
     }
 
     /// How many values were replaced so far, by kind.
-    pub fn counts(&self) -> &BTreeMap<Kind, u64> {
-        &self.counts
+    pub fn counts(&self) -> BTreeMap<Kind, u64> {
+        let counts = Kind::ALL.into_iter().zip(self.counts);
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Path and query with their secrets replaced.
-    pub fn path(&mut self, path: &str) -> String {
-        let (path, query) = match path.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (path, None),
-        };
-        let segments: Vec<String> = path
-            .split('/')
-            .map(|segment| self.segment(segment))
-            .collect();
-        let mut shown = segments.join("/");
-        if let Some(query) = query {
-            shown.push('?');
-            shown.push_str(&self.pairs(query, 0));
+    /// The rules that it works by.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The pseudonym of a value that is known to be a secret, such as the cookie that tells
+    /// clients apart: the same as wherever else the value stands.
+    pub fn pseudonym(&self, value: &str) -> String {
+        match &self.writes {
+            Writes::Pseudonyms(pseudonyms) => pseudonyms.of(value),
+            Writes::Stars => STARS.to_owned(),
         }
-        shown
     }
 
     /// The value of a header field that is kept.
     pub fn header(&mut self, name: &str, value: String) -> String {
+        self.note_name(name);
         if name.eq_ignore_ascii_case("referer") {
             return self.path(&value);
         }
-        // Its boundary must stay that of the body.
         if name.eq_ignore_ascii_case("content-type") {
-            return value;
+            return self.content_type(&value);
+        }
+        match self.rules.of_name(name) {
+            Some(Fate::Kept) => return value,
+            Some(Fate::Secret) => return self.secret(Kind::Field, &value).unwrap_or(value),
+            None => {}
         }
         let value = self.free_text(&value).unwrap_or(value);
         if value.trim_start().starts_with(['{', '[']) {
@@ -132,6 +214,35 @@ impl Redactor {
         shown.map_or(part.to_owned(), |shown| shown + &part[member.len()..])
     }
 
+    /// A content type: its boundary becomes what the body's will, all else stays.
+    fn content_type(&mut self, value: &str) -> String {
+        let parts = value.split_inclusive(';').map(|part| {
+            let (member, end) = match part.strip_suffix(';') {
+                Some(member) => (member, ";"),
+                None => (part, ""),
+            };
+            let Some((name, own)) = member.split_once('=') else {
+                return self.free_text(member).unwrap_or(member.to_owned()) + end;
+            };
+            if !name.trim().eq_ignore_ascii_case("boundary") {
+                return self.header_part(member) + end;
+            }
+            let bare = own.trim().trim_matches('"');
+            let shown = self.boundary(bare).unwrap_or(bare.to_owned());
+            format!("{name}={}{end}", own.replace(bare, &shown))
+        });
+        parts.collect()
+    }
+
+    /// What a boundary becomes that looks random: left alone, it would look like a secret that was
+    /// missed.
+    fn boundary(&mut self, boundary: &str) -> Option<String> {
+        let is_random = random::is_random(boundary, self.doubt());
+        is_random
+            .then(|| self.secret(Kind::Token, boundary))
+            .flatten()
+    }
+
     /// A body with its secrets replaced, read as its content type says or as it looks.
     pub fn body(&mut self, content_type: &str, body: Vec<u8>) -> Vec<u8> {
         self.nested_body(content_type, body, 0)
@@ -143,7 +254,7 @@ impl Redactor {
             return self.multipart(content_type, &body, depth);
         }
         let Ok(text) = std::str::from_utf8(&body) else {
-            return self.free(&body).unwrap_or(body);
+            return self.free(&body, true).unwrap_or(body);
         };
         let first = text
             .trim_start_matches('\u{feff}')
@@ -159,183 +270,128 @@ impl Redactor {
         }
     }
 
-    fn segment(&mut self, segment: &str) -> String {
-        let mut parts = segment.split(';');
-        let name = parts.next().unwrap_or_default();
-        let decoded = percent_decode(name);
-        let mut shown = if is_file_name(&decoded) {
-            self.free_text(&decoded)
-        } else if is_hex(&decoded, SECRET_HEX) {
-            Some(self.secret(Kind::Token, &decoded))
-        } else {
-            self.unnamed(&decoded, 0)
-        }
-        .map_or(name.to_owned(), |value| encode(&value).replace('+', "%20"));
-        for parameter in parts {
-            shown.push(';');
-            shown.push_str(&self.pairs(parameter, 0).replace('+', "%20"));
-        }
-        shown
-    }
-
-    /// `name=value` pairs divided by `&`, as in queries and forms.
-    fn pairs(&mut self, text: &str, depth: u8) -> String {
-        let pairs: Vec<Cow<str>> = text.split('&').map(|pair| self.pair(pair, depth)).collect();
-        pairs.join("&")
-    }
-
-    fn pair<'a>(&mut self, pair: &'a str, depth: u8) -> Cow<'a, str> {
-        let decode = |text: &str| percent_decode(&text.replace('+', " "));
-        let Some((raw_name, raw_value)) = pair.split_once('=') else {
-            let replaced = self.unnamed(&decode(pair), depth);
-            return replaced.map_or(pair.into(), |value| encode(&value).into());
-        };
-        let (name, value) = (decode(raw_name), decode(raw_value));
-        let shown_name = self.free_text(&name).map(|name| encode(&name));
-        let shown_value = if value.is_empty() {
-            None
-        } else if names::is_sensitive(&name) {
-            Some(self.secret(Kind::Field, &value))
-        } else {
-            self.unnamed(&value, depth)
-        };
-        if shown_name.is_none() && shown_value.is_none() {
-            return pair.into();
-        }
-        let name = shown_name.unwrap_or(raw_name.to_owned());
-        let value = shown_value.map_or(raw_value.to_owned(), |value| encode(&value));
-        format!("{name}={value}").into()
-    }
-
-    /// A decoded value whose name tells nothing, with its secrets replaced; `None` when it
-    /// holds none.
-    fn unnamed(&mut self, value: &str, depth: u8) -> Option<String> {
-        if value.len() < 3 || is_uuid(value) {
-            return None;
-        }
-        if depth >= DEEPEST {
-            return Some(self.secret(Kind::Encoded, value));
-        }
-        let replaced = self.free_text(value);
-        let value = replaced.as_deref().unwrap_or(value);
-        if replaced.is_none() && is_token(value) {
-            return Some(self.secret(Kind::Token, value));
-        }
-        if self.hides_secret(value, depth) {
-            return Some(self.secret(Kind::Encoded, value));
-        }
-        let start = value.trim_start();
-        let nested = if start.starts_with(['{', '[']) {
-            self.json(value, depth + 1)
-        } else if value.contains('=') {
-            let at = value.find('?').map_or(0, |at| at + 1);
-            format!("{}{}", &value[..at], self.pairs(&value[at..], depth + 1))
-        } else {
-            return replaced;
-        };
-        if nested == value {
-            replaced
-        } else {
-            Some(nested)
-        }
-    }
-
-    /// Whether the value, once more percent-decoded or read as base 64, holds a secret.
-    fn hides_secret(&mut self, value: &str, depth: u8) -> bool {
-        let before = self.counts.clone();
-        let decoded = percent_decode(value);
-        let mut hides = decoded != value && self.unnamed(&decoded, depth + 1).is_some();
-        if !hides && let Some(text) = base64_text(value) {
-            hides = self.unnamed(&text, depth + 1).is_some();
-        }
-        self.counts = before;
-        hides
-    }
-
     fn free_text(&mut self, text: &str) -> Option<String> {
-        let bytes = self.free(text.as_bytes())?;
+        let bytes = self.free(text.as_bytes(), true)?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    fn secret(&mut self, kind: Kind, value: &str) -> String {
-        self.count(kind);
-        self.pseudonyms.of(value)
+    /// What becomes of a value by the name that it stands under.
+    fn fate(&self, name: &str) -> Option<Fate> {
+        let by_rules = self.rules.of_name(name);
+        by_rules.or_else(|| names::is_sensitive(name).then_some(Fate::Secret))
     }
 
-    fn secret_number(&mut self, number: &str) -> String {
-        self.count(Kind::Field);
-        self.pseudonyms.number(number)
+    fn is_secret_name(&self, name: &str) -> bool {
+        self.fate(name) == Some(Fate::Secret)
     }
 
-    fn secret_bytes(&mut self, kind: Kind, value: &[u8]) -> Vec<u8> {
-        self.count(kind);
-        match std::str::from_utf8(value) {
-            Ok(text) => self.pseudonyms.of(text).into_bytes(),
-            Err(_) => self.pseudonyms.of_bytes(value),
+    fn doubt(&self) -> Doubt {
+        match self.seek {
+            Some(_) => Doubt::For,
+            None => Doubt::Against,
         }
     }
 
-    fn count(&mut self, kind: Kind) {
-        *self.counts.entry(kind).or_default() += 1;
+    /// What stands in place of a secret; `None` where it is none after all.
+    pub(super) fn secret(&mut self, kind: Kind, value: &str) -> Option<String> {
+        if self.is_spared(kind, value) {
+            return None;
+        }
+        self.count(kind, value);
+        Some(self.pseudonym(value))
     }
-}
 
-fn encode(value: &str) -> String {
-    byte_serialize(value.as_bytes()).collect()
-}
-
-fn percent_decode(text: &str) -> String {
-    if !text.contains('%') {
-        return text.to_owned();
+    fn secret_number(&mut self, number: &str) -> Option<String> {
+        if self.is_spared(Kind::Field, number) {
+            return None;
+        }
+        self.count(Kind::Field, number);
+        Some(match &self.writes {
+            Writes::Pseudonyms(pseudonyms) => pseudonyms.of_number(number),
+            Writes::Stars => "0".to_owned(),
+        })
     }
-    let bytes = text.as_bytes();
-    let hex = |at: usize| {
-        let digit = bytes.get(at).map(|b| char::from(*b).to_digit(16));
-        digit.flatten().and_then(|digit| u8::try_from(digit).ok())
-    };
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        match (bytes[at], hex(at + 1), hex(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push(high << 4 | low);
-                at += 3;
-            }
-            (byte, ..) => {
-                decoded.push(byte);
-                at += 1;
-            }
+
+    fn secret_bytes(&mut self, kind: Kind, value: &[u8]) -> Option<Vec<u8>> {
+        if let Ok(text) = std::str::from_utf8(value) {
+            return self.secret(kind, text).map(String::into_bytes);
+        }
+        self.count(kind, &String::from_utf8_lossy(value));
+        Some(match &self.writes {
+            Writes::Pseudonyms(pseudonyms) => pseudonyms.of_bytes(value),
+            Writes::Stars => STARS.as_bytes().to_vec(),
+        })
+    }
+
+    /// Whether a value that would be replaced stays: it is exempted, says nothing, or is a
+    /// pseudonym that somebody made before.
+    fn is_spared(&mut self, kind: Kind, value: &str) -> bool {
+        let is_made_of = kind == Kind::Token && self.is_made_of_pseudonyms(value);
+        if is_made_of || self.is_pseudonym(value) {
+            self.recognised += 1;
+            return true;
+        }
+        let is_flag = kind == Kind::Field && free::is_flag(value.as_bytes());
+        is_flag
+            || self.rules.keeps_value(value)
+            || self
+                .seek
+                .as_ref()
+                .is_some_and(|seek| !seek.wants(kind, value))
+    }
+
+    /// Whether the value carries the mark of a pseudonym. Before writing only a long one is
+    /// believed, because a secret may carry a short one by chance.
+    fn is_pseudonym(&self, value: &str) -> bool {
+        let bits = pseudonym::mark_bits(value);
+        match self.seek {
+            Some(_) => bits > 0.0,
+            None => bits >= pseudonym::BELIEVED_BITS,
         }
     }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
 
-/// The text inside a base 64 value of either alphabet, when it is one that people can read.
-fn base64_text(value: &str) -> Option<String> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b);
-    if value.len() < 12 || !value.bytes().all(plain) {
-        return None;
+    fn count(&mut self, kind: Kind, value: &str) {
+        self.counts[kind as usize] += 1;
+        if let Some(seek) = &mut self.seek {
+            seek.found(kind, value);
+        }
     }
-    let lenient = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true);
-    let bytes = [alphabet::STANDARD, alphabet::URL_SAFE]
-        .iter()
-        .find_map(|alphabet| GeneralPurpose::new(alphabet, lenient).decode(value).ok())?;
-    let text = String::from_utf8(bytes).ok()?;
-    (!text.chars().any(|c| c.is_control() && !c.is_whitespace())).then_some(text)
 }
 
-/// A name with an extension, such as a script with a content hash: never random as a whole.
-fn is_file_name(segment: &str) -> bool {
-    segment.rsplit_once('.').is_some_and(|(stem, extension)| {
-        !stem.is_empty()
-            && (1..=5).contains(&extension.len())
-            && extension
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-            && extension.starts_with(|c: char| c.is_ascii_lowercase())
-    })
+/// Whether a line begins a private key in PEM.
+pub(super) fn begins_private_key(line: &[u8]) -> bool {
+    known::begins_private_key(line)
+}
+
+/// Whether a name may be shown: it reads like one.
+pub(super) fn is_word_of_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]$:".contains(&b);
+    name.bytes().all(plain) && !random::is_code(name) && !random::is_random(name, Doubt::Against)
+}
+
+/// Whether the name of a header field looks like a value.
+pub(super) fn is_random_name(name: &str) -> bool {
+    random::is_random(name, Doubt::Against)
+}
+
+/// Whether the label of an endpoint looks like a secret, and not like the name of one.
+pub fn looks_secret(label: &str) -> bool {
+    let mut redactor = Redactor::seeking(&Rules::default(), Manner::Any);
+    redactor.path(label.split_once(' ').map_or(label, |(_, path)| path));
+    !redactor.take_found().is_empty()
+}
+
+/// The text with each secret in it shown as `***`, for messages and command lines: read as a path
+/// with a query, else word by word.
+pub fn masked(text: &str) -> String {
+    let mut redactor = Redactor::with_stars();
+    let words = text.split_inclusive(char::is_whitespace);
+    let words = words.map(|word| {
+        let bare = word.trim_end();
+        let shown = redactor.free_text(bare).unwrap_or(bare.to_owned());
+        redactor.path(&shown) + &word[bare.len()..]
+    });
+    words.collect()
 }
 
 #[cfg(test)]

@@ -1,88 +1,108 @@
 //! Redaction of multipart bodies (RFC 7578): secret fields by their name, other parts by their
 //! own content type. Files are searched only for what shows itself.
 
-use std::ops::Range;
+use std::borrow::Cow;
 
-use super::{Kind, Redactor, names};
+use super::{Kind, Redactor, rules::Fate};
 
 impl Redactor {
     pub(super) fn multipart(&mut self, content_type: &str, body: &[u8], depth: u8) -> Vec<u8> {
-        let Some(boundary) = boundary(content_type, body) else {
-            return self.free(body).unwrap_or(body.to_vec());
+        let named = named_boundary(content_type);
+        let Some(boundary) = named.as_deref().map_or_else(|| first_line(body), dashed) else {
+            return self.free(body, true).unwrap_or(body.to_vec());
         };
+        // What the header's boundary has become, the body's must become too.
+        let new = named.and_then(|named| self.boundary(&named));
+        let new = new.map_or(boundary.clone(), |new| [b"--", new.as_bytes()].concat());
         let mut shown = Vec::with_capacity(body.len());
         let mut done = 0;
-        for part in parts(body, &boundary) {
-            let Some(start) = content_start(&body[part.clone()]) else {
-                continue;
-            };
-            let start = part.start + start;
-            let head = String::from_utf8_lossy(&body[part.start..start]).into_owned();
-            shown.extend_from_slice(&body[done..start]);
-            shown.extend(self.part(&head, &body[start..part.end], depth));
-            done = part.end;
+        for at in places(body, &boundary) {
+            self.between(&body[done..at], done > 0, depth, &mut shown);
+            shown.extend_from_slice(&new);
+            done = at + boundary.len();
         }
-        shown.extend_from_slice(&body[done..]);
+        self.between(&body[done..], done > 0, depth, &mut shown);
         shown
+    }
+
+    /// What stands between two boundaries: a part, or what comes before the first.
+    fn between(&mut self, bytes: &[u8], is_part: bool, depth: u8, shown: &mut Vec<u8>) {
+        let start = content_start(bytes).filter(|_| is_part);
+        let Some(start) = start else {
+            let bytes = self
+                .free(bytes, true)
+                .map_or(Cow::Borrowed(bytes), Cow::Owned);
+            return shown.extend_from_slice(&bytes);
+        };
+        // The line break before the boundary belongs to it.
+        let end = match bytes {
+            [.., b'\r', b'\n'] => bytes.len() - 2,
+            [.., b'\n'] => bytes.len() - 1,
+            _ => bytes.len(),
+        };
+        let end = end.max(start);
+        let head = String::from_utf8_lossy(&bytes[..start]).into_owned();
+        match self.free(&bytes[..start], false) {
+            Some(head) => shown.extend(head),
+            None => shown.extend_from_slice(&bytes[..start]),
+        }
+        shown.extend(self.part(&head, &bytes[start..end], depth));
+        shown.extend_from_slice(&bytes[end..]);
     }
 
     fn part(&mut self, head: &str, content: &[u8], depth: u8) -> Vec<u8> {
         let name = parameter(head, "name").unwrap_or_default();
-        if names::is_sensitive(&name) && !content.is_empty() {
-            return self.secret_bytes(Kind::Field, content);
+        self.note_name(&name);
+        let fate = self.fate(&name).filter(|_| !content.is_empty());
+        let secret = match fate {
+            Some(Fate::Kept) => return content.to_vec(),
+            Some(Fate::Secret) => self.secret_bytes(Kind::Field, content),
+            None if depth >= super::DEEPEST => self.secret_bytes(Kind::Encoded, content),
+            None => None,
+        };
+        if let Some(secret) = secret {
+            return secret;
         }
         let content_type = field(head, "content-type").unwrap_or_default();
         let is_file = parameter(head, "filename").is_some();
-        if depth >= super::DEEPEST {
-            return self.secret_bytes(Kind::Encoded, content);
-        }
         if is_file && !content_type.contains("json") && !content_type.contains("form") {
-            return self.free(content).unwrap_or(content.to_vec());
+            return self.free(content, true).unwrap_or(content.to_vec());
         }
         self.nested_body(&content_type, content.to_vec(), depth + 1)
     }
 }
 
-/// The boundary as the content type names it, or as the first line of the body shows it.
-fn boundary(content_type: &str, body: &[u8]) -> Option<Vec<u8>> {
-    let lower = content_type.to_ascii_lowercase();
-    if let Some(at) = lower.find("boundary=") {
-        let value = content_type[at + "boundary=".len()..].split(';').next()?;
-        let value = value.trim().trim_matches('"');
-        if !value.is_empty() {
-            return Some([b"--", value.as_bytes()].concat());
-        }
-    }
+/// The boundary as the content type names it.
+fn named_boundary(content_type: &str) -> Option<String> {
+    let at = content_type.to_ascii_lowercase().find("boundary=")?;
+    let value = content_type[at + "boundary=".len()..].split(';').next()?;
+    let value = value.trim().trim_matches('"');
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+fn dashed(boundary: &str) -> Option<Vec<u8>> {
+    Some([b"--", boundary.as_bytes()].concat())
+}
+
+/// The boundary as the first line of the body shows it.
+fn first_line(body: &[u8]) -> Option<Vec<u8>> {
     let line = body.split(|b| *b == b'\n').next()?.trim_ascii_end();
     (line.starts_with(b"--") && line.len() > 2).then(|| line.to_vec())
 }
 
-/// What stands between the boundaries, heads included, without the last line break.
-fn parts(body: &[u8], boundary: &[u8]) -> Vec<Range<usize>> {
-    let mut parts = Vec::new();
-    let mut open = None;
+/// Where the boundary stands.
+fn places(body: &[u8], boundary: &[u8]) -> Vec<usize> {
+    let mut places = Vec::new();
     let mut at = 0;
     while at + boundary.len() <= body.len() {
-        if !body[at..].starts_with(boundary) {
+        if body[at..].starts_with(boundary) {
+            places.push(at);
+            at += boundary.len();
+        } else {
             at += 1;
-            continue;
         }
-        if let Some(start) = open {
-            let end = match &body[start..at] {
-                [.., b'\r', b'\n'] => at - 2,
-                [.., b'\n'] => at - 1,
-                _ => at,
-            };
-            parts.push(start..end);
-        }
-        at += boundary.len();
-        open = Some(at);
     }
-    // A part that the recording cut off still holds its secret.
-    if let Some(start) = open {
-        parts.push(start..body.len());
-    }
-    parts
+    places
 }
 
 /// Where the content of a part begins, behind the empty line.

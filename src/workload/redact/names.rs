@@ -38,18 +38,50 @@ const PARTS: &[&str] = &[
     "ssn",
     "phone",
     "birth",
+    "passkey",
+    "privkey",
+    "mnemonic",
+    "securityanswer",
+    "accountnumber",
+    "routingnumber",
+    "taxid",
+    "passport",
+    "nationalid",
+    "msisdn",
+    "kennwort",
+    "motdepasse",
+    "contrasena",
+    "wresult",
 ];
 
 /// A name that is one of these, or has one as a word of its own, names a secret.
 const WORDS: &[&str] = &[
-    "key", "keys", "pass", "pin", "sid", "sig", "hmac", "mail", "nonce", "ticket", "card",
+    "key", "keys", "pass", "pin", "sid", "sig", "hmac", "mail", "nonce", "ticket", "card", "cred",
+    "creds", "salt", "dob", "senha", "mfa",
 ];
 
 /// Only the whole name counts: as part of a longer one these are common and harmless.
 const WHOLE: &[&str] = &["code", "sess", "pw"];
 
 /// Names that hold a listed part and promise nothing.
-const HARMLESS: &[&str] = &["author", "authors", "authority", "laptop", "laptops"];
+const HARMLESS: &[&str] = &[
+    "author",
+    "authors",
+    "authority",
+    "laptop",
+    "laptops",
+    "secretary",
+    "tokenizer",
+];
+
+/// A name with such a word at its end speaks about a secret and is none: `token_type`,
+/// `password_length`.
+const ABOUT: &[&str] = &[
+    "type", "kind", "method", "count", "limit", "length", "size", "ttl", "expiry", "expires",
+    "enabled", "required", "verified", "status", "policy", "strength",
+];
+/// The same at its beginning: `max_tokens`, `has_password`.
+const ABOUT_FIRST: &[&str] = &["max", "min", "num", "has", "is", "can", "allow"];
 
 /// Whether a query, form, JSON or multipart field of this name is a secret.
 pub fn is_sensitive(name: &str) -> bool {
@@ -57,11 +89,15 @@ pub fn is_sensitive(name: &str) -> bool {
     if HARMLESS.contains(&flat.as_str()) {
         return false;
     }
+    let mut words = words(name);
+    words.retain(|word| !word.is_empty());
+    let has = |list: &[&str], word: Option<&String>| word.is_some_and(|it| list.contains(&&**it));
+    if words.len() > 1 && (has(ABOUT, words.last()) || has(ABOUT_FIRST, words.first())) {
+        return false;
+    }
     WHOLE.contains(&flat.as_str())
         || PARTS.iter().any(|part| flat.contains(part))
-        || words(name)
-            .iter()
-            .any(|word| WORDS.contains(&word.as_str()))
+        || words.iter().any(|word| WORDS.contains(&word.as_str()))
 }
 
 /// Whether a header field of this name is a credential and never replayed.
@@ -75,7 +111,8 @@ pub(in crate::workload) fn is_credential_header(name: &str) -> bool {
         || is_sensitive(name)
 }
 
-fn flat(name: &str) -> String {
+/// The name without case and separators.
+pub(super) fn flat(name: &str) -> String {
     name.chars()
         .filter(|c| c.is_alphanumeric())
         .flat_map(char::to_lowercase)
@@ -155,6 +192,12 @@ mod tests {
             "compass",
             "Status",
             "sides",
+            "token_type",
+            "max_tokens",
+            "passwordLength",
+            "hasPassword",
+            "users[email_verified]",
+            "secretary",
             "",
         ] {
             assert!(!is_sensitive(name), "{name}");

@@ -17,7 +17,7 @@ use super::{ImportSummary, Imported};
 use crate::{
     text::printable,
     units::count,
-    workload::{Origin, Request, clean::Cleaner, redact::Redactor},
+    workload::{Origin, Request, clean::Cleaner, redact::Rules},
 };
 use entry::{Exchange, Rejected, exchange};
 
@@ -31,8 +31,10 @@ pub struct HarOptions {
     pub hosts: Vec<String>,
     /// Accept files in which more than a fifth of the entries is damaged.
     pub lenient: bool,
-    /// The key of the pseudonyms; `None` draws one that nobody ever knows.
+    /// The key of the pseudonyms; `None` draws one that nobody ever knows, if the rules hold none.
     pub key: Option<[u8; 32]>,
+    /// What a team adds to redaction and exempts from it.
+    pub rules: Rules,
 }
 
 /// Why a file could not be imported; no message repeats a recorded value.
@@ -129,10 +131,9 @@ pub fn import_har(reader: impl Read, options: &HarOptions) -> Result<Imported, I
         }
         keep
     });
-    let redactor = options
-        .key
-        .map_or_else(Redactor::new, |key| Ok(Redactor::with_key(key)));
-    let cleaner = Cleaner::with_redactor(redactor.map_err(ImportError::Read)?);
+    let rules = options.rules.clone();
+    let rules = options.key.map_or(rules.clone(), |key| rules.key(key));
+    let cleaner = Cleaner::with_rules(&rules).map_err(ImportError::Read)?;
     assemble(found, summary, cleaner)
 }
 
@@ -194,7 +195,7 @@ fn assemble(
     let origin = Origin {
         source: "har".to_owned(),
         recorded_at: first.map(|first| first.to_string()),
-        redaction: "default".to_owned(),
+        redaction: cleaner.redaction(),
     };
     Ok(Imported {
         requests,
