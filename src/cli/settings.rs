@@ -7,7 +7,7 @@ mod gate;
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::observe::ObserveSettings;
@@ -16,7 +16,7 @@ pub(super) use gate::{GateSettings, InconclusiveAs};
 use crate::{
     replay::Arrangement,
     units::{Rate, Span, Speed},
-    workload::Protocol,
+    workload::{Protocol, rules::ReplaySettings},
 };
 
 /// Which arrival process.
@@ -110,6 +110,16 @@ impl clap::ValueEnum for Protocol {
     }
 }
 
+/// What becomes of cookies that a side sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Cookies {
+    /// Each session sends back what it was given.
+    Keep,
+    /// Nobody looks at them.
+    Drop,
+}
+
 /// How much is sent, and when.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Load")]
@@ -162,6 +172,9 @@ pub(super) struct LoadSettings {
     /// How the sides share the time [default: from the duration]
     #[arg(long, env = "PROOFLOAD_ARRANGEMENT", value_enum)]
     pub arrangement: Option<Arrangement>,
+    /// Cookies that a side sets: keep (each session sends its own back) or drop [default: keep]
+    #[arg(long, env = "PROOFLOAD_COOKIES", value_enum)]
+    pub cookies: Option<Cookies>,
     /// Version of HTTP: auto takes what a TLS server picks, and 1.1 without TLS [default: auto]
     #[arg(long, env = "PROOFLOAD_PROTOCOL", value_enum)]
     pub protocol: Option<Protocol>,
@@ -211,6 +224,8 @@ pub(super) struct FileSettings {
     pub targets: TargetSettings,
     /// `[observe]`
     pub observe: ObserveSettings,
+    /// `[replay]`
+    pub replay: ReplaySettings,
 }
 
 /// Why the file cannot be used.
@@ -284,6 +299,7 @@ fn check_keys(path: &Path, table: &toml::Table) -> Result<(), SettingsError> {
         ("gate", keys::<GateSettings>()),
         ("observe", keys::<ObserveSettings>()),
         ("targets", vec!["allow".to_owned()]),
+        ("replay", ReplaySettings::KEYS.map(str::to_owned).to_vec()),
     ];
     let tables: Vec<String> = known.iter().map(|(name, _)| (*name).to_owned()).collect();
     let unknown = |table: &str, key: &str, candidates: &[String]| {
@@ -403,6 +419,7 @@ mod tests {
             ("[gate]\nweights = []\n", "`weight`"),
             ("[targets]\nallows = []\n", "`allow`"),
             ("[laod]\n", "`load`"),
+            ("[replay]\nendpoint = []\n", "`endpoints`"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(
@@ -417,6 +434,7 @@ mod tests {
         for text in [
             "[load]\nrate = \"1O0/s\"\n",
             "[load\n",
+            "[[replay.rule]]\nname = \"a\"\nextracts = 1\n",
             "[load]\nseed = -1\n",
         ] {
             let error = read(text).unwrap_err().to_string();

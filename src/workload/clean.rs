@@ -13,6 +13,7 @@ use super::{
     headers::{self, CONDITIONAL, CREDENTIALS},
     line,
     redact::{Kind, Redactor},
+    rules,
 };
 
 /// Cleans recorded requests one after the other and counts what it did.
@@ -21,6 +22,7 @@ pub struct Cleaner {
     redactor: Redactor,
     limiter: Limiter,
     dropped: BTreeMap<String, u64>,
+    renewed: BTreeMap<String, u64>,
     with_credentials: u64,
 }
 
@@ -39,6 +41,7 @@ impl Cleaner {
             redactor,
             limiter: Limiter::default(),
             dropped: BTreeMap::new(),
+            renewed: BTreeMap::new(),
             with_credentials: 0,
         }
     }
@@ -46,6 +49,11 @@ impl Cleaner {
     /// Header fields left out so far, as `rule: name` with how often.
     pub fn dropped_headers(&self) -> &BTreeMap<String, u64> {
         &self.dropped
+    }
+
+    /// Header fields made anew when they are sent, as `rule: name` with how often.
+    pub fn renewed_headers(&self) -> &BTreeMap<String, u64> {
+        &self.renewed
     }
 
     /// Values replaced so far, by kind.
@@ -89,7 +97,11 @@ impl Cleaner {
             ..raw
         };
         for (name, value) in sorted.kept {
-            let value = self.redactor.header(&name, value);
+            let value = match rules::is_renewed(&name) {
+                // It tells equal from unequal and nothing else.
+                true => self.redactor.secret(Kind::Field, &value),
+                false => self.redactor.header(&name, value),
+            };
             request.headers.push((name, value));
         }
         if without_body {
@@ -99,6 +111,9 @@ impl Cleaner {
         request.endpoint = self.limiter.admit(request.endpoint);
         for (rule, name) in sorted.dropped {
             *self.dropped.entry(format!("{rule}: {name}")).or_default() += 1;
+        }
+        for (rule, name) in sorted.renewed {
+            *self.renewed.entry(format!("{rule}: {name}")).or_default() += 1;
         }
         self.with_credentials += u64::from(had_credentials);
         Ok(request)

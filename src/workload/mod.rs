@@ -12,6 +12,7 @@ pub mod inspect;
 mod line;
 pub mod redact;
 mod request;
+pub mod rules;
 mod single;
 mod summary;
 mod target;

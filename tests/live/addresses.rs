@@ -122,7 +122,7 @@ fn ask(target: &Target) -> Preflight {
         total_ns: 20_000_000_000,
     };
     let addresses = resolve(target, &[]).unwrap();
-    let asking = preflight(target, &addresses, &requests, terms);
+    let asking = preflight(target, &addresses, &probes, terms);
     runtime.unwrap().block_on(asking).unwrap()
 }
 

@@ -257,7 +257,8 @@ impl Redactor {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    fn secret(&mut self, kind: Kind, value: &str) -> String {
+    /// A pseudonym, whatever the value is.
+    pub(in crate::workload) fn secret(&mut self, kind: Kind, value: &str) -> String {
         self.count(kind);
         self.pseudonyms.of(value)
     }
@@ -284,7 +285,8 @@ fn encode(value: &str) -> String {
     byte_serialize(value.as_bytes()).collect()
 }
 
-fn percent_decode(text: &str) -> String {
+/// Percent-encoded bytes decoded; what is no encoding stays.
+pub(in crate::workload) fn percent_decode(text: &str) -> String {
     if !text.contains('%') {
         return text.to_owned();
     }
