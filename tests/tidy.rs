@@ -24,7 +24,7 @@ histogram   <- units
 clock       <- units
 workload    <- units histogram clock text
 run         <- units histogram
-compare     <- units histogram run
+compare     <- units histogram text run
 report      <- units histogram text run compare
 store       <- units text workload run
 staging     <- units text clock tls workload run

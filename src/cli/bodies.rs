@@ -12,11 +12,11 @@ use std::{
 
 use super::{exit::Failure, ready::preflight_failure};
 use crate::{
-    clock::Clock,
+    clock::{Clock, wall_ns},
     compare::{Answer, Bodies, Warning},
     staging::{Asker, Terms},
     units::{SECOND_NS, Span},
-    workload::{Request, Target, Workload},
+    workload::{Request, Target, Workload, rules::Lot},
 };
 
 /// Requests of each endpoint, unless told otherwise.
@@ -51,7 +51,7 @@ pub(super) fn sampled(
     samples: u32,
     seed: u64,
 ) -> Result<BTreeMap<String, Vec<Request>>, Failure> {
-    let samples = samples as usize;
+    let (samples, rules) = (samples as usize, workload.rules());
     let mut drawn: BTreeMap<String, Vec<(u64, Request)>> = BTreeMap::new();
     if samples == 0 {
         return Ok(BTreeMap::new());
@@ -59,7 +59,9 @@ pub(super) fn sampled(
     let requests = workload.requests().map_err(Failure::usage)?;
     for (index, request) in requests.take(READ_MAX).enumerate() {
         let request = request.map_err(Failure::usage)?;
-        if !matches!(request.method.as_str(), "GET" | "HEAD") {
+        // What needs an earlier answer would be refused for that.
+        let is_alone = rules.template(&request).is_none();
+        if !matches!(request.method.as_str(), "GET" | "HEAD") || !is_alone {
             continue;
         }
         // The smallest of evenly spread numbers are a sample without replacement.
@@ -71,8 +73,19 @@ pub(super) fn sampled(
             own.truncate(samples);
         }
     }
-    let repeated = |own: Vec<(u64, Request)>| {
-        let own: Vec<_> = own.into_iter().map(|(_, request)| request).collect();
+    let mut seq = 0;
+    let mut made = |(index, request): (u64, Request)| {
+        let mut lot = Lot {
+            seed: wall_ns(),
+            repetition: 0,
+            index,
+            now_ns: wall_ns(),
+            seq: &mut seq,
+        };
+        rules.draw(&request, &mut lot).into_owned()
+    };
+    let mut repeated = |own: Vec<(u64, Request)>| {
+        let own: Vec<_> = own.into_iter().map(&mut made).collect();
         own.iter().cycle().take(samples).cloned().collect()
     };
     let drawn = drawn.into_iter();

@@ -8,10 +8,11 @@ use clap::Args;
 
 use super::{
     StdoutFormat,
+    auth::{self, headers},
     calibration::{self, Place},
     exit::{self, Failure},
     host,
-    input::{self, Safety, Source, headers},
+    input::{self, Safety, Source},
     labels,
     local::{self, Origin, Ports, origin},
     observe::{ObserveSettings, Resources},
@@ -70,9 +71,19 @@ pub(super) struct CalibrateArgs {
     /// What stdout shows
     #[arg(long, value_enum, default_value = "text")]
     format: StdoutFormat,
-    /// Header for each request: 'Name: value', or @FILE with such lines; may be repeated
+    /// Header for each request: 'Name: value', @FILE with such lines, or $NAME for a variable of the
+    /// environment that holds them; may be repeated
     #[arg(short = 'H', long, value_name = "HEADER")]
     header: Vec<String>,
+    /// Prints such headers, one a line: a shell command, run once before anything is sent; neither it
+    /// nor its output is stored
+    #[arg(
+        long,
+        env = "PROOFLOAD_AUTH_CMD",
+        hide_env_values = true,
+        value_name = "COMMAND"
+    )]
+    auth_cmd: Option<String>,
     #[command(flatten)]
     safety: Safety,
     #[command(flatten)]
@@ -96,19 +107,20 @@ impl CalibrateArgs {
                 "--format markdown is for `compare`"
             )));
         }
-        let workload = self.source.open()?;
+        let mut load = self.load.over(&file.load);
+        let workload = self.source.open(&file, &load)?;
         let place = Place::of(self.name.as_deref(), &self.source)?;
         let origins = self.origins()?;
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
         place.prepare()?;
         self.safety.check_methods(&workload)?;
-        let mut load = self.load.over(&file.load);
         load.arrangement = None;
         let whole_ns = load.duration.unwrap_or(DURATION).ns();
         load.duration = Some(Span::from_ns(whole_ns / QUARTERS.len() as u64));
         let target = |origin: &Origin| {
             let mut target = self.safety.target(&origin.url, headers.clone(), &file)?;
             target.protocol = load.protocol.unwrap_or_default();
+            auth::add("--auth-cmd", self.auth_cmd.as_deref(), &mut target)?;
             Ok(target)
         };
         let targets = [target(&origins[0])?, target(&origins[1])?];

@@ -7,9 +7,10 @@ use clap::Args;
 
 use super::{
     StdoutFormat,
+    auth::{self, headers},
     calibration::{self, Place},
     exit::Failure,
-    input::{self, Safety, Source, headers},
+    input::{self, Safety, Source},
     live::Live,
     local::{Origin, Ports, origin},
     observe::{ObserveSettings, Resources},
@@ -19,7 +20,13 @@ use super::{
     sides::{Given, Stored, check_workload},
     stored::{Apart, check_stored, load_like},
 };
-use crate::{compare::Calibration, run::Side, store::OutDir, units::Span, workload::Workload};
+use crate::{
+    compare::Calibration,
+    run::Side,
+    store::OutDir,
+    units::Span,
+    workload::{Target, Workload},
+};
 
 /// Flags of `proofload compare`.
 #[derive(Debug, Args)]
@@ -61,7 +68,8 @@ pub(super) struct ComparisonArgs {
     /// What stdout shows
     #[arg(long, value_enum, default_value = "text")]
     pub(super) format: StdoutFormat,
-    /// Header for both sides: 'Name: value', or @FILE with such lines; may be repeated
+    /// Header for both sides: 'Name: value', @FILE with such lines, or $NAME for a variable of the
+    /// environment that holds them; may be repeated
     #[arg(short = 'H', long, value_name = "HEADER")]
     header: Vec<String>,
     /// Header for the baseline only
@@ -70,6 +78,23 @@ pub(super) struct ComparisonArgs {
     /// Header for the candidate only
     #[arg(long, value_name = "HEADER")]
     candidate_header: Vec<String>,
+    /// Prints headers for both sides, one 'Name: value' a line: a shell command, run once before
+    /// anything is sent; neither it nor its output is stored
+    #[arg(
+        long,
+        env = "PROOFLOAD_AUTH_CMD",
+        hide_env_values = true,
+        value_name = "COMMAND"
+    )]
+    auth_cmd: Option<String>,
+    /// The same for the baseline only, in place of --auth-cmd
+    #[arg(long, env = "PROOFLOAD_BASELINE_AUTH_CMD", hide_env_values = true)]
+    #[arg(value_name = "COMMAND")]
+    baseline_auth_cmd: Option<String>,
+    /// The same for the candidate only
+    #[arg(long, env = "PROOFLOAD_CANDIDATE_AUTH_CMD", hide_env_values = true)]
+    #[arg(value_name = "COMMAND")]
+    candidate_auth_cmd: Option<String>,
     /// The calibration to plan with, by name; `none` for none [default: that with the name of the
     /// workload file, if there is one]
     #[arg(long, value_name = "NAME")]
@@ -99,7 +124,8 @@ impl CompareArgs {
         let (baseline_headers, candidate_headers) = (baseline_headers?, candidate_headers?);
         let observe = layered(&args.observe, &file.observe);
         let resources = Resources::of_sides(&observe)?;
-        let workload = args.source.open()?;
+        let load = args.load.over(&file.load);
+        let workload = args.source.open(&file, &load)?;
         let origins = args.origins()?;
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
         let earlier = self
@@ -107,7 +133,6 @@ impl CompareArgs {
             .then(|| Earlier::read(&self.out_dir))
             .transpose()?;
         args.safety.check_methods(&workload)?;
-        let load = args.load.over(&file.load);
         let (calibration, remarks) = args.calibration(&workload, &load)?;
         let mut targets = [
             args.safety
@@ -115,8 +140,9 @@ impl CompareArgs {
             args.safety
                 .target(&origins[1].url, candidate_headers, &file)?,
         ];
-        for target in &mut targets {
+        for (side, target) in Side::BOTH.into_iter().zip(&mut targets) {
             target.protocol = load.protocol.unwrap_or_default();
+            args.log_in(side, target)?;
         }
         let allowed = args
             .safety
@@ -176,7 +202,9 @@ impl CompareArgs {
         let (sides, measured) = match stored {
             [Some(baseline), Some(candidate)] => {
                 if self.comparison.source.is_given() {
-                    check_workload(&self.comparison.source.open()?, &candidate)?;
+                    let source = &self.comparison.source;
+                    let workload = source.open(file, &self.comparison.load.over(&file.load))?;
+                    check_workload(&workload, &candidate)?;
                 }
                 ([baseline, candidate], None)
             }
@@ -226,14 +254,15 @@ impl CompareArgs {
         let headers = headers(&[self.comparison.header.as_slice(), own.as_slice()].concat())?;
         let observe = layered(&self.comparison.observe, &file.observe);
         let resources = Resources::beside_stored(&observe, side)?;
-        let workload = self.comparison.source.open()?;
+        let settings = load_like(like, &self.comparison.load.over(&file.load))?;
+        let workload = self.comparison.source.open(file, &settings)?;
         check_workload(&workload, like)?;
         self.comparison.safety.check_methods(&workload)?;
         let given = (url.as_deref(), command.as_deref());
         let origin = origin(flag, given, &mut Ports::default())?;
-        let settings = load_like(like, &self.comparison.load.over(&file.load))?;
         let mut target = self.comparison.safety.target(&origin.url, headers, file)?;
         target.protocol = settings.protocol.unwrap_or_default();
+        self.comparison.log_in(side, &mut target)?;
         Ok(Live {
             side,
             origin,
@@ -258,6 +287,18 @@ impl ComparisonArgs {
             Given::of("--baseline", self.baseline.as_deref())?,
             Given::of("--candidate", self.candidate.as_deref())?,
         ])
+    }
+
+    /// Adds what the command for a side prints to its headers.
+    fn log_in(&self, side: Side, target: &mut Target) -> Result<(), Failure> {
+        let (flag, own) = match side {
+            Side::Baseline => ("--baseline-auth-cmd", &self.baseline_auth_cmd),
+            Side::Candidate => ("--candidate-auth-cmd", &self.candidate_auth_cmd),
+        };
+        match own {
+            Some(own) => auth::add(flag, Some(own), target),
+            None => auth::add("--auth-cmd", self.auth_cmd.as_deref(), target),
+        }
     }
 
     /// The calibration to plan with, and what there is to say of it.

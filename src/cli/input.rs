@@ -1,6 +1,6 @@
 //! What the commands share: flags that say what is sent to whom, made into checked values.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -9,7 +9,7 @@ use super::{
     exit::Failure,
     filter::FilterArgs,
     say,
-    settings::{FileSettings, LoadSettings, Process},
+    settings::{Cookies, FileSettings, LoadSettings, Process},
     trust::TlsFlags,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     staging::{Pin, check_host, check_pins, resolve},
     units::{SECOND_NS, Span, Speed},
     workload::{
-        Address, Header, Request, Target, Workload, parse_request,
+        Address, Header, Target, Workload, parse_request,
         redact::{looks_secret, masked},
     },
 };
@@ -143,12 +143,18 @@ impl Source {
         self.workload.is_some() || !self.request.is_empty()
     }
 
-    /// Opens and checks the workload.
+    /// Opens and checks the workload, and puts it under the rules of the settings.
     ///
     /// # Errors
-    /// When a file or a request is wrong.
-    pub(super) fn open(&self) -> Result<Workload, Failure> {
-        let workload = self.whole()?;
+    /// When a file, a request or a rule is wrong.
+    pub(super) fn open(
+        &self,
+        file: &FileSettings,
+        load: &LoadSettings,
+    ) -> Result<Workload, Failure> {
+        let keeps_cookies = load.cookies != Some(Cookies::Drop);
+        let workload = self.read()?.under(&file.replay, keeps_cookies);
+        let workload = workload.map_err(Failure::usage)?;
         let workload = workload
             .select(self.filter.filter())
             .map_err(Failure::usage)?;
@@ -156,7 +162,7 @@ impl Source {
         Ok(workload)
     }
 
-    fn whole(&self) -> Result<Workload, Failure> {
+    fn read(&self) -> Result<Workload, Failure> {
         if let Some(path) = &self.workload {
             return Workload::open(path).map_err(Failure::usage);
         }
@@ -200,44 +206,6 @@ pub(super) fn check_labels<'a>(
     )))
 }
 
-/// Header flags: `Name: value`, or `@FILE` with one such line each.
-///
-/// # Errors
-/// When a header is malformed or a file cannot be read; values are never shown.
-pub(super) fn headers(flags: &[String]) -> Result<Vec<Header>, Failure> {
-    let mut headers = Vec::new();
-    for flag in flags {
-        match flag.strip_prefix('@') {
-            None => headers.push(header(flag).map_err(Failure::usage)?),
-            Some(path) => {
-                let text = std::fs::read_to_string(Path::new(path))
-                    .with_context(|| format!("cannot read the header file {path}"))
-                    .map_err(Failure::usage)?;
-                for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                    let parsed = header(line).with_context(|| format!("in {path}"));
-                    headers.push(parsed.map_err(Failure::usage)?);
-                }
-            }
-        }
-    }
-    Ok(headers)
-}
-
-fn header(line: &str) -> anyhow::Result<Header> {
-    let syntax = || anyhow!("a header must read `Name: value` (its value is not shown here)");
-    let (name, value) = line.split_once(':').ok_or_else(syntax)?;
-    let (name, value) = (name.trim(), value.trim());
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let framing = ["content-length", "transfer-encoding", "connection", "host"];
-    if name.is_empty() || !name.bytes().all(token) || value.contains(|c: char| c.is_control()) {
-        return Err(syntax());
-    }
-    if framing.iter().any(|own| name.eq_ignore_ascii_case(own)) {
-        bail!("the header {name} is set by proofload itself");
-    }
-    Ok((name.to_owned(), value.to_owned()))
-}
-
 /// When requests are due.
 ///
 /// # Errors
@@ -278,6 +246,13 @@ fn arrivals_of(load: &LoadSettings, workload: &Workload) -> anyhow::Result<Arriv
             )
         }
         Process::Ramp(from, to) => Arrivals::Ramp(from, to),
+        Process::Closed if workload.rules().carries_values() => {
+            bail!(
+                "rules carry values from answers to later requests of the same client, and in a \
+                 closed loop whoever is free sends the next request of any client; use another \
+                 --arrivals"
+            )
+        }
         Process::Closed => Arrivals::Closed(clients(load)?),
     };
     let rate = match arrivals {
@@ -401,49 +376,9 @@ fn raise_descriptors() -> u64 {
     current.unwrap_or(1 << 20)
 }
 
-/// One request of each endpoint, in the order of the workload.
-///
-/// # Errors
-/// When the workload cannot be read.
-pub(super) fn one_of_each(workload: &Workload) -> Result<Vec<Request>, Failure> {
-    let mut seen = std::collections::BTreeSet::new();
-    let mut first = Vec::new();
-    for request in workload.requests().map_err(Failure::usage)? {
-        let request = request.map_err(Failure::usage)?;
-        if seen.insert(request.endpoint.clone()) {
-            first.push(request);
-        }
-        if seen.len() == workload.summary().endpoints.len() {
-            break;
-        }
-    }
-    Ok(first)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bad_header_never_shows_its_value() {
-        for flag in [
-            "Authorization hunter2",
-            "a b: hunter2",
-            "x: hunter2\nhost: y",
-            ": hunter2",
-        ] {
-            let failure = headers(&[flag.to_owned()]).unwrap_err();
-            assert!(
-                !format!("{:#}", failure.error).contains("hunter2"),
-                "{flag}"
-            );
-        }
-        let parsed = headers(&["Authorization: Bearer x:y".to_owned()]).unwrap();
-        assert_eq!(
-            parsed,
-            [("Authorization".to_owned(), "Bearer x:y".to_owned())]
-        );
-    }
 
     #[test]
     fn a_rate_must_fit_the_arrivals() {

@@ -7,12 +7,14 @@ use clap::Args;
 use super::{
     exit::{self, Failure},
     print, say,
+    settings::FileSettings,
 };
 use crate::{
     clock::wall_ns,
     report::{RateOverTime, rate_svg},
     store::{Readers, write_atomic},
-    workload::{Workload, inspect::inspect},
+    text::printable,
+    workload::{Workload, inspect::inspect, rules::ReplaySettings},
 };
 
 /// Flags of `proofload inspect`.
@@ -23,12 +25,28 @@ pub(super) struct InspectArgs {
     /// Draws the rate over the time into this file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Prints the rules that would carry values of answers over to later requests, ready for
+    /// proofload.toml, in place of the picture
+    #[arg(long)]
+    suggest: bool,
+    /// Settings file, for the endpoints of [replay] [default: proofload.toml here or above]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 impl InspectArgs {
     /// Reads the workload once and prints what is in it.
     pub(super) fn exec(self) -> Result<u8, Failure> {
+        let file = FileSettings::find(self.config.as_deref()).map_err(Failure::usage)?;
         let workload = Workload::open(&self.file).map_err(Failure::usage)?;
+        if self.suggest {
+            return Ok(suggest(&workload));
+        }
+        let labels = ReplaySettings {
+            endpoints: file.replay.endpoints,
+            rule: Vec::new(),
+        };
+        let workload = workload.under(&labels, true).map_err(Failure::usage)?;
         let found = inspect(&workload, wall_ns()).map_err(Failure::usage)?;
         print(&found.to_string());
         if let Some(path) = &self.svg {
@@ -42,5 +60,25 @@ impl InspectArgs {
             say(&format!("picture: {}", path.display()));
         }
         Ok(exit::PASS)
+    }
+}
+
+/// Prints what the import has found; the workload itself has no answers any more.
+fn suggest(workload: &Workload) -> u8 {
+    let suggestions = &workload.summary().origin.suggestions;
+    if suggestions.is_empty() {
+        say("no value of an answer was seen in a later request when the workload was made");
+    }
+    let mut text = String::new();
+    for suggestion in suggestions {
+        for line in suggestion.to_string().lines() {
+            text.push_str(&printable(line));
+            text.push('\n');
+        }
+        text.push('\n');
+    }
+    match print(&text) {
+        true => exit::PASS,
+        false => exit::STORAGE,
     }
 }

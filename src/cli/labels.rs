@@ -4,7 +4,7 @@
 use crate::{
     clock::wall_ns,
     replay::{Arrangement, Arrivals, mean_rate},
-    report::Place,
+    report::{Place, Recorded},
     run::{TargetRecord, WorkloadRecord},
     workload::{Protocol, Target, Workload, redact::masked},
 };
@@ -39,6 +39,14 @@ pub(super) fn workload(workload: &Workload) -> crate::report::Workload {
         duration_ns: summary.duration_ns,
         digest: summary.digest.clone(),
         recorded_at: summary.origin.recorded_at.clone(),
+    }
+}
+
+/// What a replay is held against.
+pub(super) fn recorded(workload: &Workload, arrivals: Arrivals) -> Recorded {
+    Recorded {
+        endpoints: workload.summary().endpoints.clone(),
+        is_closed: arrivals.clients().is_some(),
     }
 }
 
@@ -102,15 +110,23 @@ pub(super) fn command(seed: u64) -> String {
 fn command_of(args: impl Iterator<Item = String>, seed: u64) -> String {
     let mut words = vec!["proofload".to_owned()];
     let (mut hide, mut request) = (false, false);
+    let mut hide_all = false;
     let mut seeded = false;
     for word in args {
         let secret = ["--header", "--baseline-header", "--candidate-header", "-H"];
+        let (flag, is_inline) = match word.split_once('=') {
+            Some((flag, _)) => (flag, true),
+            None => (word.as_str(), false),
+        };
+        let is_login = flag.starts_with("--") && flag.ends_with("auth-cmd");
         seeded |= word == "--seed" || word.starts_with("--seed=");
         let inline = secret.iter().find(|flag| {
             word.len() > flag.len() && word.starts_with(**flag) && !word.starts_with("--header-")
         });
         let shown = match inline {
-            _ if hide && !word.starts_with('@') => hidden(&word),
+            _ if hide_all => "…".to_owned(),
+            _ if is_login && is_inline => format!("{flag}=…"),
+            _ if hide && !word.starts_with(['@', '$']) => hidden(&word),
             Some(flag) if !hide => format!("{flag}={}", hidden(&word[flag.len()..])),
             _ if request => masked(&word),
             _ => match word.strip_prefix("--request=") {
@@ -119,6 +135,7 @@ fn command_of(args: impl Iterator<Item = String>, seed: u64) -> String {
             },
         };
         request = word == "--request";
+        hide_all = is_login && !is_inline;
         hide = secret.contains(&word.as_str());
         words.push(quoted(&shown));
     }
@@ -166,6 +183,9 @@ mod tests {
                 "--request",
                 "GET /it's",
                 "--request=/a?token=hunter2",
+                "--auth-cmd",
+                "echo hunter2",
+                "--baseline-auth-cmd=echo hunter2",
             ])
             .map(str::to_owned),
             7,

@@ -9,13 +9,14 @@ use super::{
     labels,
     local::{self, Build, Origin},
     observe::Resources,
-    pipeline::check_recording,
+    probes,
     progress::Progress,
     ready::{self, Asked},
     run::{check_rounds, single_load},
     say,
     settings::LoadSettings,
     sides::{Stored, check_alike},
+    stale,
     stored::{Measured, announce},
     trust,
 };
@@ -61,7 +62,7 @@ impl Live<'_> {
             Side::Candidate => check_alike(&like.run.header, &header)?,
         }
         announce(like, &self.origin);
-        let probes = input::one_of_each(&self.workload)?;
+        let probes = probes::one_of_each(&self.workload)?;
         let trust = load.trust.clone();
         let asked = Asked {
             probes: &probes,
@@ -74,7 +75,9 @@ impl Live<'_> {
         let who = self.side.name();
         let (found, mut notes) = ready::ask(who, &mut self.target, &addresses, &asked).await?;
         if self.side == Side::Baseline {
-            check_recording(&found)?;
+            let about = (&self.workload, &self.target);
+            let warnings = stale::check(&found, about, &asked).await?;
+            notes.extend(warnings.into_iter().map(|it| it.text));
         }
         notes.extend(ready::proxies());
         for note in &notes {
@@ -178,6 +181,7 @@ impl Live<'_> {
                 "limits": input::limits_record(&load.limits),
                 "tls": self.safety.tls.record(),
                 "resolved": [ready::addresses_shown(addresses)],
+                "replay": self.workload.rules().settings(),
             }),
         }
     }

@@ -1,6 +1,7 @@
 //! The command line: parse, check, run, print, choose the exit code. One file per command;
 //! nobody imports this module.
 
+mod auth;
 mod baseline;
 mod bodies;
 mod calibrate;
@@ -21,6 +22,7 @@ mod observe;
 mod pipeline;
 mod plan;
 mod prepare;
+mod probes;
 mod progress;
 mod publish;
 mod ready;
@@ -30,6 +32,7 @@ mod sample;
 mod scan;
 mod settings;
 mod sides;
+mod stale;
 mod stored;
 
 mod trust;

@@ -13,25 +13,26 @@ use super::{
     local::{self, Build},
     observe::{self, ObserveSettings},
     prepare::{Prepared, Wanted},
+    probes,
     progress::Progress,
     publish::{End, publish},
     ready::{self, Asked},
     resume::Earlier,
     say,
     settings::{GateSettings, LoadSettings},
-    trust,
+    stale, trust,
 };
 use crate::{
-    compare::{Calibration, Verdict, Warning},
+    compare::{Calibration, STATUSES, Verdict, Warning},
     experiment::{Ended, News, conduct},
     replay::{Load, mean_rate},
     report::{Report, Subject, Totals},
     run::{RunHeader, Side},
-    staging::{Local, Pin, Preflight},
+    staging::{Local, Pin, Probes},
     store::{OutDir, RunLog, create_log},
     tls::Trust,
     units::Span,
-    workload::{Address, Request, Target, Workload},
+    workload::{Address, Target, Workload},
 };
 
 /// A comparison whose flags and files were checked.
@@ -112,14 +113,15 @@ impl Pipeline {
                 log: create_log(&log, command).map_err(Failure::usage)?,
                 within: self.start_within,
             };
-            let asked = self.asked(&prepared.experiment.load, &[]);
+            let nothing = Probes::default();
+            let asked = self.asked(&prepared.experiment.load, &nothing);
             let target = &self.targets[side.index()];
             builds[side.index()] = Some(local::start(build, target, addresses, &asked).await?);
         }
         Ok(builds)
     }
 
-    fn asked<'a>(&'a self, load: &Load, probes: &'a [Request]) -> Asked<'a> {
+    fn asked<'a>(&'a self, load: &Load, probes: &'a Probes) -> Asked<'a> {
         Asked {
             probes,
             trust: &self.trust,
@@ -136,15 +138,16 @@ impl Pipeline {
         addresses: &[Vec<Address>],
     ) -> Result<Vec<String>, Failure> {
         let load = &mut prepared.experiment.load;
-        let probes = input::one_of_each(&self.workload)?;
+        let probes = probes::one_of_each(&self.workload)?;
         let mut notes: Vec<_> = ready::proxies().into_iter().collect();
         let mut all_found = Vec::new();
+        let mut warnings = Vec::new();
         for (side, addresses) in Side::BOTH.into_iter().zip(addresses) {
             let mut target = self.targets[side.index()].clone();
             let asked = self.asked(load, &probes);
             let (found, said) = ready::ask(side.name(), &mut target, addresses, &asked).await?;
             if side == Side::Baseline {
-                check_recording(&found)?;
+                warnings = stale::check(&found, (&self.workload, &target), &asked).await?;
             }
             notes.extend(said);
             all_found.push(found);
@@ -156,6 +159,7 @@ impl Pipeline {
         }
         let (found, said) = self.compare_bodies(&prepared.experiment.load).await?;
         prepared.warnings = found;
+        prepared.warnings.extend(warnings);
         notes.extend(said);
         Ok(notes)
     }
@@ -170,7 +174,9 @@ impl Pipeline {
             seed: load.seed,
             within_ns: bodies::budget_ns(load.layout.total_ns()),
         };
-        check.exec(self.asked(load, &[]).terms()).await
+        check
+            .exec(self.asked(load, &Probes::default()).terms())
+            .await
     }
 
     pub(super) fn wanted(&self) -> Wanted<'_> {
@@ -195,7 +201,8 @@ impl Pipeline {
         let log = self.open_log(&self.header(prepared, &started_at))?;
         let layout = prepared.plan.layout;
         let mut progress = Progress::new(layout.total_ns(), layout.before + layout.rounds);
-        let mut totals = Totals::default();
+        let recorded = labels::recorded(&self.workload, prepared.arrivals);
+        let mut totals = Totals::of(recorded);
         let earlier = self.earlier.iter().flat_map(Earlier::slots);
         earlier.for_each(|slot| totals.add(slot));
         let (lock, shared) = host::occupy();
@@ -246,7 +253,12 @@ impl Pipeline {
         };
         comparison.warnings.extend(trust::warning(&self.trust));
         comparison.warnings.extend(ended.warnings);
-        comparison.warnings.extend(prepared.warnings.clone());
+        // What the load itself has shown of the recording is better known.
+        let is_known = |it: &Warning| it.code == STATUSES;
+        let knows = comparison.warnings.iter().any(is_known);
+        let mut before = prepared.warnings.clone();
+        before.retain(|it| !(knows && is_known(it)));
+        comparison.warnings.extend(before);
         if ended.interrupt.is_some() && comparison.verdict == Verdict::Pass {
             // Fail closed: what was cut short was not shown.
             comparison.verdict = Verdict::Inconclusive;
@@ -337,6 +349,7 @@ impl Pipeline {
             "targets": { "allow": self.allowed, "insecure": self.trust.insecure },
             "observe": self.observe,
             "tls": self.tls,
+            "replay": self.workload.rules().settings(),
             "calibration": self.calibration.as_ref().map(|it| &it.measured_at),
             "resolved": prepared.resolved,
             "header_names": {
@@ -344,22 +357,5 @@ impl Pipeline {
                 "candidate": names(Side::Candidate),
             },
         })
-    }
-}
-
-/// Refuses a recording whose expected statuses the baseline no longer gives.
-pub(super) fn check_recording(found: &Preflight) -> Result<(), Failure> {
-    let unexpected = found.unexpected();
-    match unexpected.iter().next() {
-        Some((name, status)) if unexpected.len() * 5 > found.probes.len() => {
-            Err(Failure::invalid(anyhow!(
-                "the recording no longer fits the baseline: {} of {} endpoints answer with \
-                 another status than expected ({name}: {status}); record again, or check \
-                 credentials; no load was sent",
-                unexpected.len(),
-                found.probes.len()
-            )))
-        }
-        _ => Ok(()),
     }
 }

@@ -42,9 +42,9 @@ impl PlanArgs {
             )));
         }
         let file = args.safety.file()?;
-        let workload = args.source.open()?;
-        args.safety.check_methods(&workload)?;
         let mut load = args.load.over(&file.load);
+        let workload = args.source.open(&file, &load)?;
+        args.safety.check_methods(&workload)?;
         load.seed = Some(load.seed.unwrap_or_default());
         let gate = layered(&args.gate, &file.gate);
         let (calibration, remarks) = args.calibration(&workload, &load)?;

@@ -8,18 +8,18 @@ use crate::{
     clock::wall_ns,
     replay::Limits,
     staging::{
-        Pin, Preflight, PreflightError, Terms, Validity, local_ports, ports_short, preflight,
-        resolve, validity,
+        Pin, Preflight, PreflightError, Probes, Terms, Validity, local_ports, ports_short,
+        preflight, resolve, validity,
     },
     tls::Trust,
     units::SECOND_NS,
-    workload::{Address, Protocol, Request, Target},
+    workload::{Address, Protocol, Target},
 };
 
 /// What is asked of a side, and for which load.
 pub(super) struct Asked<'a> {
     /// One request of each endpoint.
-    pub probes: &'a [Request],
+    pub probes: &'a Probes,
     /// How certificates are checked.
     pub trust: &'a Trust,
     /// The time-outs of the load.

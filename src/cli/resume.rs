@@ -167,6 +167,10 @@ impl Earlier {
             "the candidate"
         } else if !same("load", &["arrivals", "rate", "speed"]) {
             "the load (--arrivals, --rate or --speed)"
+        } else if !same("load", &["cookies"]) {
+            "--cookies"
+        } else if now.config.get("replay") != then.config.get("replay") {
+            "[replay] in proofload.toml"
         } else if !same("limits", &["total_timeout_ns"]) {
             "--timeout"
         } else if !same("gate", &["alpha", "tolerance", "minimum_effect"]) {

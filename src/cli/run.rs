@@ -13,12 +13,14 @@ use clap::Args;
 
 use super::{
     StdoutFormat,
+    auth::{self, headers},
     exit::{self, Failure},
     host,
-    input::{self, Safety, Source, headers},
+    input::{self, Safety, Source},
     labels,
     local::{self, Build, Ports},
     observe::Resources,
+    probes,
     progress::Progress,
     ready::{self, Asked},
     say,
@@ -76,9 +78,19 @@ pub(super) struct RunArgs {
     /// What stdout shows
     #[arg(long, value_enum, default_value = "text")]
     format: StdoutFormat,
-    /// Header for each request: 'Name: value', or @FILE with such lines; may be repeated
+    /// Header for each request: 'Name: value', @FILE with such lines, or $NAME for a variable of the
+    /// environment that holds them; may be repeated
     #[arg(short = 'H', long, value_name = "HEADER")]
     header: Vec<String>,
+    /// Prints such headers, one a line: a shell command, run once before anything is sent; neither it
+    /// nor its output is stored
+    #[arg(
+        long,
+        env = "PROOFLOAD_AUTH_CMD",
+        hide_env_values = true,
+        value_name = "COMMAND"
+    )]
+    auth_cmd: Option<String>,
     /// Where CPU and memory of the target are read: pid:N (with all that descends from it),
     /// cgroup:PATH, or none [default: the processes of --target-cmd]
     #[arg(long, env = "PROOFLOAD_TARGET_RESOURCES", value_name = "PLACE")]
@@ -138,7 +150,7 @@ impl RunArgs {
             )));
         }
         let resources = Resources::of_target(self.target_resources.as_ref())?;
-        let workload = self.source.open()?;
+        let workload = self.source.open(&file, &settings)?;
         let settings = match self.loops {
             Some(loops) => looped(loops, settings, &workload)?,
             None => settings,
@@ -151,13 +163,14 @@ impl RunArgs {
         let origin = local::origin("--target", given, &mut Ports::default())?;
         let mut target = self.safety.target(&origin.url, headers, &file)?;
         target.protocol = settings.protocol.unwrap_or_default();
+        auth::add("--auth-cmd", self.auth_cmd.as_deref(), &mut target)?;
         let trust = self.safety.tls.trust()?;
         let addresses = input::addresses(slice::from_ref(&target), &self.safety.resolve)?;
         let addresses = addresses.into_iter().next().unwrap_or_default();
         let (mut load, mut record) = self.prepare(&settings, &workload, trust)?;
         record["resolved"] = serde_json::json!([ready::addresses_shown(&addresses)]);
         let asked = Asked {
-            probes: &input::one_of_each(&workload)?,
+            probes: &probes::one_of_each(&workload)?,
             trust: &load.trust,
             limits: load.limits,
             length_ns: load.layout.total_ns(),
@@ -285,6 +298,7 @@ impl RunArgs {
         let command = &self.target_cmd;
         let record = serde_json::json!({
             "load": settings, "limits": limits, "tls": tls, "command": command,
+            "replay": workload.rules().settings(),
         });
         Ok((load, record))
     }
@@ -311,8 +325,9 @@ impl RunArgs {
         };
         let log = RunLog::create(output, &header).map_err(Failure::storage)?;
         let mut progress = Progress::new(load.layout.total_ns(), load.layout.rounds);
-        let mut totals = Totals::default();
-        let mut checkup = Checkup::new(load.arrivals.clients().is_none());
+        let mut totals = Totals::of(labels::recorded(&load.workload, load.arrivals));
+        let checkup = Checkup::new(load.arrivals.clients().is_none());
+        let mut checkup = checkup.of_baseline(self.save_baseline.is_some());
         let experiment = Experiment {
             load,
             judgement: None,

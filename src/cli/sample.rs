@@ -12,7 +12,7 @@ use super::{
     print, say,
 };
 use crate::{
-    report::{Mix, mix_text},
+    report::{SampleMix, mix_text},
     store::{Readers, write_with},
     units::{Share, count, seconds},
     workload::{
@@ -103,7 +103,7 @@ impl SampleArgs {
     }
 }
 
-fn mix(sample: &Sample, whole: &Summary) -> Mix {
+fn mix(sample: &Sample, whole: &Summary) -> SampleMix {
     let after = sample.workload.summary();
     let mut endpoints = whole.endpoints.clone();
     let endpoints = endpoints
@@ -117,7 +117,7 @@ fn mix(sample: &Sample, whole: &Summary) -> Mix {
         time if time > 0.0 => count(summary.requests) / time,
         _ => 0.0,
     };
-    Mix {
+    SampleMix {
         requests: [whole.requests, after.requests],
         sessions: [sample.sessions_before, sample.sessions],
         is_exact: sample.is_exact,

@@ -8,7 +8,7 @@ mod redact;
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::observe::ObserveSettings;
@@ -18,7 +18,7 @@ use redact::RedactSettings;
 use crate::{
     replay::Arrangement,
     units::{Rate, Span, Speed},
-    workload::Protocol,
+    workload::{Protocol, rules::ReplaySettings},
 };
 
 /// Which arrival process.
@@ -112,6 +112,16 @@ impl clap::ValueEnum for Protocol {
     }
 }
 
+/// What becomes of cookies that a side sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Cookies {
+    /// Each session sends back what it was given.
+    Keep,
+    /// Nobody looks at them.
+    Drop,
+}
+
 /// How much is sent, and when.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Load")]
@@ -164,6 +174,9 @@ pub(super) struct LoadSettings {
     /// How the sides share the time [default: from the duration]
     #[arg(long, env = "PROOFLOAD_ARRANGEMENT", value_enum)]
     pub arrangement: Option<Arrangement>,
+    /// Cookies that a side sets: keep (each session sends its own back) or drop [default: keep]
+    #[arg(long, env = "PROOFLOAD_COOKIES", value_enum)]
+    pub cookies: Option<Cookies>,
     /// Version of HTTP: auto takes what a TLS server picks, and 1.1 without TLS [default: auto]
     #[arg(long, env = "PROOFLOAD_PROTOCOL", value_enum)]
     pub protocol: Option<Protocol>,
@@ -215,6 +228,8 @@ pub(super) struct FileSettings {
     pub observe: ObserveSettings,
     /// `[redact]`
     pub redact: RedactSettings,
+    /// `[replay]`
+    pub replay: ReplaySettings,
 }
 
 /// Why the file cannot be used.
@@ -289,6 +304,7 @@ fn check_keys(path: &Path, table: &toml::Table) -> Result<(), SettingsError> {
         ("observe", keys::<ObserveSettings>()),
         ("targets", vec!["allow".to_owned()]),
         ("redact", redact::KEYS.map(str::to_owned).to_vec()),
+        ("replay", ReplaySettings::KEYS.map(str::to_owned).to_vec()),
     ];
     let tables: Vec<String> = known.iter().map(|(name, _)| (*name).to_owned()).collect();
     let unknown = |table: &str, key: &str, candidates: &[String]| {
@@ -410,6 +426,7 @@ mod tests {
             ("[redact]\nkeep_name = []\n", "`keep-names`"),
             ("[redakt]\n", "`redact`"),
             ("[laod]\n", "`load`"),
+            ("[replay]\nendpoint = []\n", "`endpoints`"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(
@@ -424,6 +441,7 @@ mod tests {
         for text in [
             "[load]\nrate = \"1O0/s\"\n",
             "[load\n",
+            "[[replay.rule]]\nname = \"a\"\nextracts = 1\n",
             "[load]\nseed = -1\n",
         ] {
             let error = read(text).unwrap_err().to_string();

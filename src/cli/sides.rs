@@ -243,7 +243,17 @@ fn load_facts(header: &RunHeader) -> anyhow::Result<BTreeMap<&'static str, Strin
         ("header-timeout", shown(load.header_timeout)),
         ("idle-timeout", shown(load.idle_timeout)),
         ("protocol", shown(load.protocol)),
+        ("cookies", shown(load.cookies)),
+        ("rules of [replay]", replay_of(header)),
     ]))
+}
+
+/// The rules that requests were under, as they were written.
+fn replay_of(header: &RunHeader) -> String {
+    let rules = header.config.get("replay").map(ToString::to_string);
+    rules
+        .filter(|rules| rules != "{}")
+        .unwrap_or("none".to_owned())
 }
 
 /// A setting as it was given.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Warning;
+use super::{Freshness, STATUSES, Warning};
 use crate::{
     run::{Class, EndpointStats, Flaw, Signs, Slot, Yardstick, is_spoilt},
     units::count,
@@ -30,6 +30,8 @@ pub struct Checkup {
     retried: u64,
     sent: u64,
     ok: u64,
+    freshness: Freshness,
+    is_baseline: bool,
 }
 
 /// What was found.
@@ -60,6 +62,16 @@ impl Checkup {
             retried: 0,
             sent: 0,
             ok: 0,
+            freshness: Freshness::default(),
+            is_baseline: false,
+        }
+    }
+
+    /// The run is to be a baseline: what no longer fits its recording is of no use as one.
+    pub fn of_baseline(self, is_baseline: bool) -> Self {
+        Self {
+            is_baseline,
+            ..self
         }
     }
 
@@ -87,7 +99,8 @@ impl Checkup {
         self.saturated += u32::from(signs.is_saturated());
         self.pressed += u32::from(signs.is_pressed());
         self.cpu_share = self.cpu_share.max(signs.cpu_share);
-        for stats in slot.endpoints.values() {
+        for (endpoint, stats) in &slot.endpoints {
+            self.freshness.add_stats(endpoint, stats);
             self.scheduled += stats.scheduled;
             self.capped += stats.classes.get(&Class::NotSentCap).copied().unwrap_or(0);
             self.sent += stats.sent();
@@ -99,11 +112,24 @@ impl Checkup {
 
     /// What the slots so far show.
     pub fn diagnosis(&self) -> Diagnosis {
-        Diagnosis {
+        let mut diagnosis = Diagnosis {
             health: self.health.clone(),
             causes: self.causes(),
             warnings: self.warnings(),
+        };
+        let found = self.freshness.finding("the target");
+        if self.is_baseline && self.ok > 0 {
+            diagnosis.causes.extend(found.causes);
+        } else if self.ok > 0 {
+            // A target under test may fail as it likes: it is measured.
+            let texts = found.causes.into_iter();
+            diagnosis.warnings.extend(texts.map(|text| Warning {
+                code: STATUSES.to_owned(),
+                text,
+            }));
         }
+        diagnosis.warnings.extend(found.warnings);
+        diagnosis
     }
 
     fn is_disturbed(&self) -> bool {
@@ -324,6 +350,23 @@ mod tests {
         }
         let found = check(true, [slot(&[(Class::NotSentCap, 9)])]).causes;
         assert!(found[1].starts_with("none of 9 requests"), "{found:?}");
+    }
+
+    #[test]
+    fn a_recording_that_no_longer_fits_makes_no_baseline() {
+        let old = |of_baseline| {
+            let mut checkup = Checkup::new(true).of_baseline(of_baseline);
+            checkup.add(&slot(&[(Class::Ok, 79), (Class::Http4xx, 21)]));
+            checkup.diagnosis()
+        };
+        let (target, baseline) = (old(false), old(true));
+        assert!(target.causes.is_empty());
+        assert_eq!(target.warnings[0].code, STATUSES);
+        assert!(
+            baseline.causes[0].contains("21.0 % of GET /"),
+            "{baseline:?}"
+        );
+        assert!(baseline.warnings.is_empty());
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct Figures {
     pub throttled: u64,
     /// Those of them that got no complete answer.
     pub unanswered: u64,
+    /// Those of them that were not sent because no answer had brought the value that they need.
+    pub lacking: u64,
     /// Requests that were sent again after a keep-alive race.
     pub retried: u64,
     /// Answers by status.
@@ -262,7 +264,9 @@ fn figures(stats: &EndpointStats, cap_counts: bool, timeout_ns: u64) -> Figures 
     let http_errors = theirs(Group::HttpError);
     let capped = if cap_counts { capped(stats) } else { 0 };
     let unanswered = theirs(Group::TransportError) + capped;
-    let failures = http_errors + unanswered;
+    let lacking = stats.classes.get(&Class::NotSentValue);
+    let lacking = lacking.copied().unwrap_or(0);
+    let failures = http_errors + unanswered + lacking;
     let read = |metric| reading(metric, stats, failures, timeout_ns);
     Figures {
         scheduled: stats.scheduled,
@@ -271,6 +275,7 @@ fn figures(stats: &EndpointStats, cap_counts: bool, timeout_ns: u64) -> Figures 
         http_errors,
         throttled: stats.classes.get(&Class::Throttled).copied().unwrap_or(0),
         unanswered,
+        lacking,
         retried: stats.retried,
         statuses: stats.statuses.clone(),
         readings: Metric::ALL.map(read),

@@ -6,7 +6,7 @@
 //! `paired` and `proportion` test it, `course` says when to look, `sequence` goes through the looks
 //! that `spending` pays for and the `family` shares, `judge` gives the verdict. `stored` has the
 //! statistics of sides that were not measured together; `steady` says whether slots have warmed up,
-//! `checkup` whether a run of one side can be trusted. What two equal deployments show becomes a
+//! `checkup` whether a run of one side can be trusted, `freshness` whether a recording still fits. What two equal deployments show becomes a
 //! `calibration` by `noise`, and `expectation` asks it.
 
 mod answers;
@@ -23,6 +23,7 @@ pub mod distribution;
 pub mod evidence;
 mod expectation;
 pub mod family;
+mod freshness;
 mod gate;
 mod judge;
 mod judged;
@@ -52,6 +53,7 @@ pub use comparison::{Change, Comparison, Interval, Reason, RoundsUsed, Status, V
 pub use course::{LOOK_FIRST, Tables};
 pub use evidence::RoundEvidence;
 pub use expectation::{Expectation, expect};
+pub use freshness::{AGING_SHARE, Finding, Freshness, STALE_SHARE, STATUSES};
 pub use gate::Gate;
 pub use judge::{NOT_TOGETHER, design_apart, judge, judge_apart, judge_death, judge_failing};
 pub use margin::{Margin, Margins};

@@ -7,6 +7,7 @@
 use super::{
     Design, LOOK_FIRST, Metric, Policy, RoundEvidence, RoundsUsed, Warning,
     evidence::{SideEvidence, endpoints, share},
+    freshness::freshness,
     steady,
 };
 use crate::{
@@ -299,21 +300,7 @@ fn check_answers(validity: &mut Validity) {
             validity.warn("retries", text);
         }
     }
-    let differs = share(
-        &valid,
-        Side::Baseline,
-        |figures| figures.http_errors,
-        |figures| figures.ok + figures.http_errors,
-    );
-    let text = format!(
-        "the baseline answers {:.1} % of the requests with another status than recorded",
-        100.0 * differs
-    );
-    if differs > 0.2 {
-        let cause = format!("{text}: the recording no longer fits; record again");
-        validity.causes.push(cause);
-    } else if differs > 0.05 {
-        let text = format!("{text}; the recording may be getting old");
-        validity.warn("baseline_statuses", text);
-    }
+    let found = freshness(&valid);
+    validity.causes.extend(found.causes);
+    validity.warnings.extend(found.warnings);
 }

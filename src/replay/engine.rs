@@ -23,8 +23,8 @@ use super::{
     worker::{self, FEED_TOKEN, Task},
 };
 use crate::{
-    clock::{Clock, prefer_this_thread},
-    run::{Class, EndpointStats, Slot},
+    clock::{Clock, prefer_this_thread, wall_ns},
+    run::{Class, EndpointStats, Side, Slot},
     tls::Trust,
     units::SECOND_NS,
     workload::{Target, Workload, WorkloadError},
@@ -102,15 +102,24 @@ pub struct Running {
 pub fn start(load: &Load) -> Result<Running, EngineError> {
     let clock = Clock::start();
     let routes = routes(load)?;
-    let encoder = |target: &Option<Target>| Some(Encoder::new(target.as_ref()?, &load.run_id));
+    let encoder = |side: Side| {
+        let target = load.targets[side.index()].as_ref()?;
+        Some(Encoder::new(target, &load.run_id, side))
+    };
     let names = Endpoints::new(&load.workload);
     let recipe = Arc::new(Recipe {
         workload: load.workload.clone(),
         layout: load.layout,
         arrivals: load.arrivals,
         seed: load.seed,
-        encoders: load.targets.each_ref().map(encoder),
+        encoders: Side::BOTH.map(encoder),
         endpoints: names.clone(),
+        rules: match load.arrivals.clients() {
+            None => load.workload.rules().clone(),
+            // Whoever is free sends the next request of any client.
+            Some(_) => load.workload.rules().without_clients(),
+        },
+        wall_ns: wall_ns(),
     });
     // A small workload is read here, so that the first request is not late.
     let source = Source::new(&recipe)?;
@@ -135,6 +144,7 @@ pub fn start(load: &Load) -> Result<Running, EngineError> {
                 limits: load.limits.share(n, workers),
                 clients: load.arrivals.clients().map(|it| share(it, n, workers)),
                 start_ns,
+                recipe: Arc::clone(&recipe),
                 rendezvous: rendezvous.clone(),
                 gauge: Arc::clone(&gauge),
                 stop: Arc::clone(&stop),

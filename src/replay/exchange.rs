@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use super::encode::{Card, Hand, Wire};
+use super::{
+    caught::Caught,
+    encode::{Card, Hand, Wire},
+};
 use crate::run::Class;
 
 /// A request on its way.
@@ -20,13 +23,19 @@ pub(super) struct Exchange {
     pub(super) sent_ns: u64,
     /// Whether it was sent a second time.
     pub(super) is_retried: bool,
+    /// Its client among those of its side.
+    pub(super) session: u64,
+    /// Which of its client's requests that others wait for; 0 for none.
+    pub(super) turn: u32,
+    /// Its own bytes, where they are not those of its card.
+    pub(super) own: Option<Box<Wire>>,
 }
 
 impl Exchange {
     /// A request that is sent now.
     pub(super) fn new(
         (hand, index): (Rc<Hand>, u32),
-        (slot, side): (u32, usize),
+        (slot, side, session): (u32, usize, u64),
         (intended_ns, sent_ns): (u64, u64),
     ) -> Self {
         Self {
@@ -37,6 +46,9 @@ impl Exchange {
             intended_ns,
             sent_ns,
             is_retried: false,
+            session,
+            turn: 0,
+            own: None,
         }
     }
 
@@ -47,6 +59,9 @@ impl Exchange {
 
     /// Its bytes.
     pub(super) fn wire(&self) -> &Wire {
+        if let Some(own) = &self.own {
+            return own;
+        }
         let wire = self.card().wires[self.side].as_ref();
         wire.expect("shots only name sides that the run has")
     }
@@ -60,6 +75,7 @@ impl Exchange {
             body_bytes: 0,
             first_byte_ns: 0,
             may_retry: false,
+            caught: None,
         }
     }
 }
@@ -80,6 +96,8 @@ pub(super) struct Ended {
     /// The server surely did nothing, or may have done it on a connection it was closing: the
     /// keep-alive race and its likes.
     pub(super) may_retry: bool,
+    /// What of the answer is kept for later requests of the same client.
+    pub(super) caught: Option<Box<Caught>>,
 }
 
 impl Ended {

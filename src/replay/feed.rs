@@ -40,6 +40,8 @@ pub(super) struct Shot {
     pub(super) slot: u32,
     /// Its place in the deck.
     pub(super) card: u32,
+    /// Its client.
+    pub(super) session: u64,
     /// Whom it is sent to.
     pub(super) side: Side,
 }
@@ -247,6 +249,7 @@ impl<'a> Outbox<'a> {
                 at_ns,
                 slot,
                 card,
+                session: drawn.session,
                 side,
             });
         }
@@ -256,6 +259,7 @@ impl<'a> Outbox<'a> {
 
     /// Adds one message's worth of requests for whoever is free; `false` as for `push`.
     fn fill(&mut self, source: &mut Source) -> Result<bool, WorkloadError> {
+        source.due_ns = self.feed.clock.now_ns().saturating_sub(self.feed.start_ns);
         for _ in 0..CHUNK {
             let mut drawn = source.next_in_turn()?;
             // Whoever is free sends it: sessions wait for nobody here.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     units::{count, seconds},
-    workload::{Workload, WorkloadError},
+    workload::{Workload, WorkloadError, rules::Rules},
 };
 
 /// Schedules of more requests are not walked through: that would take longer than anyone likes to
@@ -75,6 +75,8 @@ fn walk(
         seed,
         encoders: [None, None],
         endpoints: Endpoints::new(workload),
+        rules: Rules::default(),
+        wall_ns: 0,
     });
     let mut source = Source::new(&recipe)?;
     let deck = source.kept();

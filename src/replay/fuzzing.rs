@@ -6,6 +6,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{
+    caught::Keeps,
     encode::{Card, Deck, Hand, Wire},
     exchange::Exchange,
     hpack,
@@ -22,14 +23,21 @@ pub fn http1(bytes: &[u8]) {
     let Some((&[kind, cut], rest)) = bytes.split_first_chunk() else {
         return;
     };
-    let head = kind % 4 == 0;
+    let asked = Asked {
+        head: kind % 4 == 0,
+        keeps: if kind & 4 == 0 {
+            Keeps::Everything
+        } else {
+            Keeps::Cookies
+        },
+    };
     let (a, b) = rest.split_at(usize::from(cut).min(rest.len()));
-    assert_eq!(answer(head, &[rest]), answer(head, &[a, b]));
+    assert_eq!(answer(asked, &[rest]), answer(asked, &[a, b]));
 }
 
 /// What came of an answer, and how many bytes were left over.
-fn answer(head: bool, pieces: &[&[u8]]) -> Result<(Answer, usize), Option<Class>> {
-    let mut response = Response::new(Asked { head });
+fn answer(asked: Asked, pieces: &[&[u8]]) -> Result<(Answer, usize), Option<Class>> {
+    let mut response = Response::new(asked);
     let mut left: usize = pieces.iter().map(|it| it.len()).sum();
     for piece in pieces {
         left -= piece.len();
@@ -45,7 +53,7 @@ pub fn http2(bytes: &[u8]) {
     let Some((&cut, rest)) = bytes.split_first() else {
         return;
     };
-    let _ = hpack::decode(rest);
+    let _ = (hpack::decode(rest), hpack::all(rest));
     let (a, b) = rest.split_at(usize::from(cut).min(rest.len()));
     let mut http2 = Http2::new(REQUESTS);
     for slot in (0..).take(REQUESTS) {
@@ -66,13 +74,15 @@ fn exchange(slot: u32) -> Exchange {
     let card = Card {
         endpoint: 0,
         expect_status: None,
-        asked: Asked { head: false },
+        asked: Asked::plain(false),
         is_repeatable: true,
+        session_path: None,
+        carries: None,
         wires: [Some(Wire { bytes, head: 1 }), None],
     };
     let cards = vec![Arc::new(card)];
     let hand = Hand(Arc::new(Deck { cards }));
-    Exchange::new((Rc::new(hand), 0), (slot, 0), (1, 1))
+    Exchange::new((Rc::new(hand), 0), (slot, 0, 0), (1, 1))
 }
 
 #[cfg(test)]

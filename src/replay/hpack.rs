@@ -5,6 +5,10 @@
 //! request is encoded before its instant, and an answer costs no table. What nobody asks for is
 //! skipped by its length and not decoded.
 
+mod whole;
+
+pub(super) use whole::all;
+
 /// Fields of an answer that matter here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Fields {
@@ -14,6 +18,8 @@ pub(super) struct Fields {
     pub(super) retry_after: bool,
     /// `content-length`, if it was sent and is a number.
     pub(super) content_length: Option<u64>,
+    /// Whether there was a `set-cookie`.
+    pub(super) has_cookies: bool,
 }
 
 /// A header block that breaks RFC 7541 or RFC 9113 section 8.3.
@@ -32,6 +38,7 @@ enum Name {
     Status,
     RetryAfter,
     ContentLength,
+    SetCookie,
     Pseudo,
     Other,
 }
@@ -43,6 +50,7 @@ impl Name {
             8..=14 => Self::Status,
             28 => Self::ContentLength,
             53 => Self::RetryAfter,
+            55 => Self::SetCookie,
             _ => Self::Other,
         }
     }
@@ -57,6 +65,7 @@ impl Name {
             b":status" => Self::Status,
             b"retry-after" => Self::RetryAfter,
             b"content-length" => Self::ContentLength,
+            b"set-cookie" => Self::SetCookie,
             [b':', ..] => Self::Pseudo,
             [] => return Err(Malformed),
             _ => Self::Other,
@@ -91,6 +100,7 @@ pub(super) fn decode(block: &[u8]) -> Result<Fields, Malformed> {
                 }
                 (Name::Status | Name::Pseudo, _) => return Err(Malformed),
                 (Name::RetryAfter, _) => fields.retry_after = true,
+                // An entry of the table has no cookie in it.
                 _ => {}
             }
             continue;
@@ -111,6 +121,7 @@ pub(super) fn decode(block: &[u8]) -> Result<Fields, Malformed> {
             Name::Status | Name::Pseudo => return Err(Malformed),
             Name::RetryAfter => fields.retry_after = true,
             Name::ContentLength => fields.content_length = Some(value.number().ok_or(Malformed)?),
+            Name::SetCookie => fields.has_cookies = true,
             Name::Other => {}
         }
     }
@@ -298,6 +309,13 @@ impl Block {
         self.text(value.as_bytes());
     }
 
+    /// How many bytes that takes.
+    pub(super) fn field_length(name: &str, value: &str) -> usize {
+        let mut block = Self::default();
+        block.field(name, value);
+        block.0.len()
+    }
+
     fn text(&mut self, bytes: &[u8]) {
         let mut length = bytes.len();
         if length < 127 {
@@ -371,6 +389,7 @@ mod tests {
             status,
             retry_after,
             content_length,
+            has_cookies: false,
         };
         for (block, expected) in [
             ("88", fields(Some(200), false, None)),

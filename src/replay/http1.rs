@@ -9,6 +9,7 @@ mod client;
 use std::mem::MaybeUninit;
 
 pub(super) use self::client::Http1;
+use super::caught::{Caught, Keeps};
 use crate::run::{BODY_BYTES_MAX, Class, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
 
 /// Trailers and chunk extensions together may not be larger than this many bytes.
@@ -16,11 +17,24 @@ const CHUNK_EXTRA_MAX: usize = 16 * 1024;
 /// So many interim (1xx) answers may come before the real one.
 pub(super) const INTERIM_MAX: u32 = 100;
 
-/// What a request was, as far as its answer's framing depends on it.
+/// What a request was, as far as its answer's framing depends on it, and what of the answer is
+/// kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
     /// A HEAD request: the answer has no body whatever its fields say.
     pub head: bool,
+    /// What is kept for later requests of the same client.
+    pub keeps: Keeps,
+}
+
+impl Asked {
+    /// A request of whose answer nothing is kept.
+    pub(super) const fn plain(head: bool) -> Self {
+        Self {
+            head,
+            keeps: Keeps::Nothing,
+        }
+    }
 }
 
 /// A complete answer.
@@ -79,6 +93,7 @@ pub(super) struct Response {
     interim: u32,
     extra: usize,
     answer: Answer,
+    caught: Option<Box<Caught>>,
 }
 
 impl Response {
@@ -98,7 +113,13 @@ impl Response {
             interim: 0,
             extra: 0,
             answer,
+            caught: None,
         }
+    }
+
+    /// What was kept of the answer.
+    pub(super) fn take_caught(&mut self) -> Option<Box<Caught>> {
+        self.caught.take()
     }
 
     /// Whether the final head has been read.
@@ -125,8 +146,9 @@ impl Response {
                 },
                 State::Length(left) => {
                     let n = left.min((input.len() - used) as u64);
-                    self.count_body(n)?;
-                    used += usize::try_from(n).expect("not above the input's length");
+                    let length = usize::try_from(n).expect("not above the input's length");
+                    self.count_body(&input[used..used + length])?;
+                    used += length;
                     self.state = State::Length(left - n);
                     return Ok(if left == n {
                         Progress::Done(self.answer, used)
@@ -141,7 +163,7 @@ impl Response {
                     };
                 }
                 State::UntilClose => {
-                    self.count_body((input.len() - used) as u64)?;
+                    self.count_body(&input[used..])?;
                     return Ok(Progress::More);
                 }
             }
@@ -161,8 +183,11 @@ impl Response {
         }
     }
 
-    fn count_body(&mut self, n: u64) -> Result<(), Class> {
-        self.answer.body_bytes += n;
+    fn count_body(&mut self, bytes: &[u8]) -> Result<(), Class> {
+        self.answer.body_bytes += bytes.len() as u64;
+        if let Some(caught) = &mut self.caught {
+            caught.body(bytes);
+        }
         if self.answer.body_bytes > BODY_BYTES_MAX {
             Err(Class::BodyTooLarge)
         } else {
@@ -237,6 +262,10 @@ impl Response {
         self.answer.retry_after = framing.retry_after;
         self.answer.reusable = framing.keep_alive;
         self.answer.idle_s = framing.idle_s;
+        if self.asked.keeps.wants(framing.has_cookies) {
+            let fields = response.headers.iter().map(|it| (it.name, it.value));
+            self.caught = Some(Box::new(Caught::new(self.asked.keeps, fields)));
+        }
         let no_body = self.asked.head || status == 204 || status == 304;
         self.state = match framing.length {
             _ if no_body => State::Length(0),
@@ -263,8 +292,9 @@ impl Response {
         while let Some(&byte) = input.get(at) {
             if let Chunk::Data(left) = chunk {
                 let n = left.min((input.len() - at) as u64);
-                self.count_body(n)?;
-                at += usize::try_from(n).expect("not above the input's length");
+                let length = usize::try_from(n).expect("not above the input's length");
+                self.count_body(&input[at..at + length])?;
+                at += length;
                 chunk = if left == n {
                     Chunk::DataCr
                 } else {
@@ -341,6 +371,7 @@ struct Framing {
     keep_alive: bool,
     retry_after: bool,
     idle_s: Option<u32>,
+    has_cookies: bool,
 }
 
 impl Framing {
@@ -351,6 +382,7 @@ impl Framing {
         let mut keep_alive = version == 1;
         let mut retry_after = false;
         let mut idle_s = None;
+        let mut has_cookies = false;
         for field in fields {
             let name = field.name;
             // Most fields have no say here; their length tells so without a comparison.
@@ -381,6 +413,8 @@ impl Framing {
                 retry_after = true;
             } else if name.eq_ignore_ascii_case("keep-alive") {
                 idle_s = parse_idle(field.value);
+            } else if name.eq_ignore_ascii_case("set-cookie") {
+                has_cookies = true;
             }
         }
         let length = match (length, chunked) {
@@ -394,6 +428,7 @@ impl Framing {
             keep_alive,
             retry_after,
             idle_s,
+            has_cookies,
         })
     }
 }

@@ -136,6 +136,7 @@ impl Http2 {
             first_byte_ns: 0,
             interim: 0,
             phase_ns,
+            caught: None,
         });
         if !ends {
             self.frame_body(self.streams.len() - 1);
@@ -273,6 +274,9 @@ impl Http2 {
         let stream = &mut self.streams[at];
         stream.phase_ns = now_ns;
         stream.body_bytes += body.len() as u64;
+        if let Some(caught) = &mut stream.caught {
+            caught.body(body);
+        }
         if !stream.has_head() {
             endings.push(self.cancel(at, Class::H2Protocol));
         } else if stream.body_bytes > BODY_BYTES_MAX {
@@ -310,6 +314,7 @@ impl Http2 {
                     stream.status = status;
                     stream.retry_after = fields.retry_after;
                     stream.declared = fields.content_length;
+                    stream.keep(block, fields.has_cookies);
                     (stream.phase_ns, stream.first_byte_ns) = (now_ns, now_ns);
                     let too_long = fields.content_length.is_some_and(|n| n > BODY_BYTES_MAX);
                     too_long.then_some(Class::BodyTooLarge)

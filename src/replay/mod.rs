@@ -3,8 +3,10 @@
 //! `schedule` (pure) → `feed` (a thread that reads and encodes ahead) → `worker` (the sending
 //! loop, one a thread) → `connection` and `http1` → `tally` → `engine` (slots, whole again).
 
+mod caught;
 mod connection;
 mod control;
+mod counted;
 mod encode;
 mod engine;
 mod exchange;
@@ -22,6 +24,7 @@ mod queue;
 mod rendezvous;
 mod schedule;
 mod seconds;
+mod sessions;
 mod source;
 mod stream;
 mod tally;

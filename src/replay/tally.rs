@@ -34,14 +34,26 @@ pub(super) struct Part {
     pub(super) health: Health,
 }
 
+/// A count for each class, in the order of [`Class::ALL`].
+#[derive(Debug)]
+struct ByClass([u32; Class::ALL.len()]);
+
+impl Default for ByClass {
+    fn default() -> Self {
+        Self([0; Class::ALL.len()])
+    }
+}
+
 /// One endpoint of one slot.
 #[derive(Debug, Default)]
 struct Cell {
     scheduled: u64,
-    classes: [u32; Class::ALL.len()],
+    classes: ByClass,
     /// A handful at the most; the commonest comes first.
     statuses: Vec<(u16, u64)>,
     retried: u64,
+    waited: u64,
+    overtook: u64,
     body_bytes: u64,
     ok_bytes: u64,
     response: Histogram,
@@ -59,7 +71,7 @@ impl Cell {
     }
 
     fn into_stats(self) -> EndpointStats {
-        let classes = Class::ALL.iter().zip(self.classes);
+        let classes = Class::ALL.iter().zip(self.classes.0);
         EndpointStats {
             scheduled: self.scheduled,
             classes: classes
@@ -68,6 +80,8 @@ impl Cell {
                 .collect(),
             statuses: self.statuses.into_iter().collect(),
             retried: self.retried,
+            waited: self.waited,
+            overtook: self.overtook,
             body_bytes: self.body_bytes,
             ok_bytes: self.ok_bytes,
             response: self.response,
@@ -86,6 +100,8 @@ struct Open {
     in_flight: u64,
     /// Whether its time is over.
     over: bool,
+    /// Whether requests of it were given up that were due.
+    is_cut: bool,
 }
 
 impl Open {
@@ -101,6 +117,7 @@ impl Open {
         let cells = self.cells.into_iter().zip(0..);
         let endpoints = cells.filter_map(|(cell, index)| Some((index, cell?.into_stats())));
         self.part.endpoints = endpoints.collect();
+        self.part.complete &= !self.is_cut;
         self.part
     }
 }
@@ -128,6 +145,7 @@ impl Tally {
             cells: Vec::new(),
             in_flight: 0,
             over: false,
+            is_cut: false,
         });
     }
 
@@ -159,8 +177,47 @@ impl Tally {
         if let Some(open) = self.find(slot) {
             let cell = open.cell(endpoint);
             cell.scheduled += 1;
-            cell.classes[class as usize] += 1;
+            cell.classes.0[class as usize] += 1;
         }
+    }
+
+    /// A request was due and waits for an answer: its slot stays open for it.
+    pub(super) fn waits(&mut self, slot: u32) {
+        if let Some(open) = self.find(slot) {
+            open.in_flight += 1;
+        }
+    }
+
+    /// It waits no longer; what became of it is counted by itself.
+    pub(super) fn waits_no_more(&mut self, slot: u32) {
+        if let Some(open) = self.find(slot) {
+            open.in_flight -= 1;
+        }
+        self.sweep();
+    }
+
+    /// A request was sent that had waited for an answer.
+    pub(super) fn waited(&mut self, slot: u32, endpoint: u32) {
+        if let Some(open) = self.find(slot) {
+            open.cell(endpoint).waited += 1;
+        }
+    }
+
+    /// A request was sent while another of its client, due before it, waited for an answer.
+    pub(super) fn overtook(&mut self, slot: u32, endpoint: u32) {
+        if let Some(open) = self.find(slot) {
+            open.cell(endpoint).overtook += 1;
+        }
+    }
+
+    /// A request waited when the run was stopped: its slot is not complete, whatever it was before.
+    pub(super) fn given_up(&mut self, slot: u32, endpoint: u32) {
+        self.not_sent(slot, endpoint, Class::NotSentValue);
+        if let Some(open) = self.find(slot) {
+            open.is_cut = true;
+            open.in_flight -= 1;
+        }
+        self.sweep();
     }
 
     /// A request that was sent has ended.
@@ -182,7 +239,7 @@ impl Tally {
         open.part.health.lag.record(lag_ns);
         let is_last = open.over && open.in_flight == 0;
         let cell = open.cell(exchange.card().endpoint);
-        cell.classes[ended.class as usize] += 1;
+        cell.classes.0[ended.class as usize] += 1;
         if let Some(status) = ended.status {
             cell.status(status);
         }
@@ -263,8 +320,10 @@ mod tests {
         let card = Card {
             endpoint,
             expect_status: None,
-            asked: Asked { head: false },
+            asked: Asked::plain(false),
             is_repeatable: true,
+            session_path: None,
+            carries: None,
             wires: [None, None],
         };
         let deck = Deck {
@@ -272,7 +331,7 @@ mod tests {
         };
         Exchange::new(
             (Rc::new(Hand(Arc::new(deck))), 0),
-            (slot, 0),
+            (slot, 0, 0),
             (110_000, 113_000),
         )
     }
@@ -285,6 +344,7 @@ mod tests {
             body_bytes: 5,
             first_byte_ns: 140_000,
             may_retry: false,
+            caught: None,
         }
     }
 

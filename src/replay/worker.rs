@@ -5,19 +5,16 @@
 //! Arrivals, arrangement and protocol are in the data it is fed; connections, counts and
 //! time-outs belong to this thread alone.
 
-use std::{
-    io,
-    os::fd::AsRawFd,
-    rc::Rc,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+mod account;
+
+use std::{io, os::fd::AsRawFd, rc::Rc, sync::Arc, time::Duration};
 
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 use tokio::sync::mpsc;
 
 use super::{
     control::{Gauge, Limits, Stop},
+    counted::Counted,
     encode::Hand,
     exchange::Exchange,
     feed::{Event, Shot},
@@ -26,12 +23,14 @@ use super::{
     queue::{Consumer, Pop},
     rendezvous::Rendezvous,
     schedule::Window,
+    sessions::{Fate, Sessions},
+    source::Recipe,
     stream::Route,
     tally::{Part, Tally},
 };
 use crate::{
     clock::{Alarm, Clock},
-    run::{Class, Group},
+    run::Class,
     units::SECOND_NS,
 };
 
@@ -56,16 +55,6 @@ const EVENTS_MAX: usize = 256;
 pub(super) const FEED_TOKEN: Token = Token(0);
 const ALARM_TOKEN: Token = Token(1);
 
-/// What a thread adds to the gauge from time to time.
-#[derive(Debug, Default)]
-struct Counted {
-    sent: u64,
-    failed: u64,
-    in_flight: u64,
-    ended: [u64; 2],
-    unanswered: [u64; 2],
-}
-
 /// What a worker is given.
 pub(super) struct Task {
     pub(super) clock: Clock,
@@ -75,6 +64,7 @@ pub(super) struct Task {
     /// The clients of a closed loop; absent where the schedule decides.
     pub(super) clients: Option<usize>,
     pub(super) start_ns: u64,
+    pub(super) recipe: Arc<Recipe>,
     /// Present where a window waits for what is in flight.
     pub(super) rendezvous: Option<Arc<Rendezvous>>,
     pub(super) gauge: Arc<Gauge>,
@@ -101,6 +91,7 @@ enum Stage {
 struct Worker {
     task: Task,
     pool: Pool,
+    sessions: Sessions,
     tally: Tally,
     alarm: Alarm,
     stage: Stage,
@@ -139,6 +130,7 @@ pub(super) fn run(task: Task) -> io::Result<()> {
     let pool = Pool::new(registry.try_clone()?, task.routes.clone(), clock, limits);
     let worker = Worker {
         pool,
+        sessions: Sessions::new(Arc::clone(&task.recipe)),
         tally: Tally::default(),
         alarm,
         stage: Stage::Idle,
@@ -180,7 +172,7 @@ impl Worker {
                 taken += 1;
                 if event.token().0 >= FIRST_TOKEN {
                     self.pool.ready(event);
-                    self.count();
+                    self.take();
                     if self.task.clients.is_some() || self.pool.cx.now_ns >= self.next_ns {
                         self.advance();
                     }
@@ -188,7 +180,7 @@ impl Worker {
             }
             for key in self.pool.take_unread() {
                 self.pool.read_on(key);
-                self.count();
+                self.take();
             }
             if taken < EVENTS_MAX {
                 self.pool.cx.known_ns = asked_ns;
@@ -294,7 +286,7 @@ impl Worker {
         let now_ns = self.pool.cx.tick();
         let rendezvous = self.task.rendezvous.as_ref();
         let rendezvous = rendezvous.expect("there is one where windows are switched");
-        if !self.has_arrived && (self.pool.in_flight() == 0 || now_ns >= give_up_ns) {
+        if !self.has_arrived && (self.is_quiet() || now_ns >= give_up_ns) {
             self.has_arrived = true;
             rendezvous.arrive(self.switches, now_ns);
         }
@@ -374,21 +366,28 @@ impl Worker {
         let now_ns = self.pool.cx.now_ns.max(intended_ns);
         let lag_ns = now_ns - intended_ns;
         let request = (Rc::clone(&self.hand), shot.card);
-        let place = (shot.slot, shot.side.index());
+        let place = (shot.slot, shot.side.index(), shot.session);
         let exchange = Exchange::new(request, place, (intended_ns, now_ns));
-        let endpoint = exchange.card().endpoint;
         if lag_ns > LATE_MAX_NS {
-            self.tally.not_sent(shot.slot, endpoint, Class::NotSentLate);
+            self.not_sent(&exchange, Class::NotSentLate);
             return true;
         }
-        let is_sent = self.pool.send(exchange).is_ok();
-        if is_sent {
-            self.tally.sent(shot.slot, endpoint);
-            self.counted.sent += 1;
-        } else if self.task.clients.is_none() {
-            self.tally.not_sent(shot.slot, endpoint, Class::NotSentCap);
+        if exchange.card().carries.is_none() && self.sessions.is_empty() {
+            return self.send(exchange);
         }
-        is_sent
+        let (slot, endpoint) = (exchange.slot, exchange.card().endpoint);
+        match self.sessions.due(exchange) {
+            Fate::Send(exchange, overtakes) => {
+                let is_sent = self.send(exchange);
+                if is_sent && overtakes {
+                    self.tally.overtook(slot, endpoint);
+                }
+                return is_sent;
+            }
+            Fate::Wait => self.tally.waits(slot),
+            Fate::Never(exchange, class) => self.not_sent(&exchange, class),
+        }
+        true
     }
 
     /// Writes what was dispatched.
@@ -403,84 +402,19 @@ impl Worker {
         }
     }
 
-    /// Counts what has ended.
-    fn count(&mut self) {
-        while let Some(ended) = self.pool.next_ended() {
-            let done_ns = self.pool.cx.now_ns;
-            let group = ended.class.group();
-            self.counted.failed += u64::from(group != Group::Ok);
-            let side = ended.exchange.side;
-            self.counted.ended[side] += 1;
-            self.counted.unanswered[side] += u64::from(ended.class.is_unanswered());
-            if self.task.clients.is_some() {
-                let failed = group == Group::TransportError;
-                self.in_vain = if failed { self.in_vain + 1 } else { 0 };
-                if self.in_vain >= IN_VAIN_MAX {
-                    self.paused_until_ns = done_ns + PAUSE_NS;
-                }
-            }
-            self.tally.ended(&ended, done_ns);
-        }
-        while let Some(opened) = self.pool.next_opened() {
-            self.tally.opened(opened);
-        }
-    }
-
     /// The run was stopped: the open window ends here and is not complete.
     fn cut_short(&mut self) {
         self.task.feed.close();
         self.shots = Vec::new().into_iter();
+        if !self.sessions.is_calm() {
+            for exchange in self.sessions.give_up() {
+                self.tally.given_up(exchange.slot, exchange.card().endpoint);
+            }
+        }
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Open(window) | Stage::Closing(window) => self.over.push((window, false)),
             Stage::Idle | Stage::Switching(..) | Stage::Over => {}
         }
-    }
-
-    /// Housekeeping that can wait some milliseconds: time-outs, the gauge, slots that are over.
-    fn sweep(&mut self) {
-        // A thread that was stopped while it had work to do comes here late, and not to its poll.
-        let now_ns = self.pool.cx.tick();
-        if self.sweep_ns > 0 {
-            self.stall_ns = self.stall_ns.max(now_ns.saturating_sub(self.sweep_ns));
-        }
-        self.pool.sweep();
-        self.count();
-        self.pool.flush();
-        if !self.over.is_empty() {
-            let vitals = Vitals::now(self.task.clock);
-            let stall_ns = std::mem::take(&mut self.stall_ns);
-            let health = vitals.since(&self.vitals, stall_ns);
-            self.vitals = vitals;
-            for (window, complete) in std::mem::take(&mut self.over) {
-                for slot in &window.slots {
-                    self.tally.over(slot.id, complete, &health);
-                }
-            }
-        }
-        for part in self.tally.take_closed() {
-            // Nobody listens any more when the run was given up: nothing is lost then.
-            let _ = self.task.parts.blocking_send(part);
-        }
-        self.report();
-        self.sweep_ns = self.pool.cx.tick() + SWEEP_NS;
-    }
-
-    fn report(&mut self) {
-        let gauge = &self.task.gauge;
-        let counted = std::mem::take(&mut self.counted);
-        let in_flight = self.pool.in_flight() as u64;
-        let strays = std::mem::take(&mut self.pool.cx.strays);
-        gauge.sent.fetch_add(counted.sent, Ordering::Relaxed);
-        gauge.failed.fetch_add(counted.failed, Ordering::Relaxed);
-        gauge.stray.fetch_add(strays, Ordering::Relaxed);
-        for side in [0, 1] {
-            gauge.ended[side].fetch_add(counted.ended[side], Ordering::Relaxed);
-            gauge.unanswered[side].fetch_add(counted.unanswered[side], Ordering::Relaxed);
-        }
-        // Several threads share the gauge: each adds what has changed on its own.
-        let change = in_flight.wrapping_sub(counted.in_flight);
-        gauge.in_flight.fetch_add(change, Ordering::Relaxed);
-        self.counted.in_flight = in_flight;
     }
 
     /// Whether nothing is in flight any more. At the end of the schedule that takes as long as
@@ -495,6 +429,6 @@ impl Worker {
                 self.count();
             }
         }
-        self.pool.in_flight() == 0
+        self.is_quiet()
     }
 }

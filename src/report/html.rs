@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
 use super::words::{self, whole_number};
-use super::{EndpointTotals, Report, chart, findings};
+use super::{EndpointTotals, Report, chart, fidelity, findings};
 use crate::compare::{Change, Comparison, Status, Verdict};
 use crate::run::Side;
 use crate::text::printable;
@@ -43,6 +43,7 @@ struct Page {
     latencies: Vec<Latency>,
     failures: Vec<Failure>,
     generator: Vec<Generator>,
+    fidelity: Vec<String>,
     configuration: String,
     command: String,
     version: String,
@@ -137,6 +138,7 @@ pub(super) fn render(report: &Report) -> String {
         latencies: totals.endpoints.iter().map(latency).collect(),
         failures: totals.endpoints.iter().filter_map(failure).collect(),
         generator: totals.generator.iter().map(generator).collect(),
+        fidelity: fidelity::lines(&totals.fidelity),
         configuration: configuration(report),
         command: printable(&report.subject.command),
         version: printable(&report.subject.version),

@@ -12,7 +12,7 @@ const WIDEST: usize = 48;
 
 /// A workload before and after.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mix {
+pub struct SampleMix {
     /// Requests.
     pub requests: [u64; 2],
     /// Sessions of the part that was drawn from.
@@ -25,7 +25,7 @@ pub struct Mix {
     pub endpoints: BTreeMap<String, [u64; 2]>,
 }
 
-impl Mix {
+impl SampleMix {
     /// Shares of an endpoint before and after, and by how much the second is larger.
     fn shares(&self, of: [u64; 2]) -> ([f64; 2], f64) {
         let share = |at: usize| count(of[at]) / count(self.requests[at].max(1));
@@ -35,7 +35,7 @@ impl Mix {
 }
 
 /// The change as a page of text, the endpoints whose share has changed most first.
-pub fn mix_text(mix: &Mix) -> String {
+pub fn mix_text(mix: &SampleMix) -> String {
     let mut text = String::new();
     let percent = |of: [u64; 2]| 100.0 * count(of[1]) / count(of[0].max(1));
     let [before, after] = mix.requests;
@@ -63,7 +63,7 @@ pub fn mix_text(mix: &Mix) -> String {
 
 /// How much of the requests stands under another endpoint than before: half the sum of all
 /// differences.
-fn shift(mix: &Mix) -> String {
+fn shift(mix: &SampleMix) -> String {
     let moved = mix.endpoints.values().map(|of| mix.shares(*of).1.abs());
     let moved = 50.0 * moved.sum::<f64>();
     let most = mix.endpoints.iter().max_by(|(_, a), (_, b)| {
@@ -85,7 +85,7 @@ fn shift(mix: &Mix) -> String {
     }
 }
 
-fn table(mix: &Mix, text: &mut String) {
+fn table(mix: &SampleMix, text: &mut String) {
     let mut rows: Vec<(&String, [u64; 2])> =
         mix.endpoints.iter().map(|(name, of)| (name, *of)).collect();
     // A stable sort keeps the names in order where the changes are equal.
@@ -130,7 +130,7 @@ mod tests {
             ("GET /b", [980, 100]),
         ];
         let endpoints = endpoints.map(|(name, of)| (name.to_owned(), of)).into();
-        let mix = Mix {
+        let mix = SampleMix {
             requests: [10_000, 1_000],
             sessions: [500, 51],
             is_exact: true,
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_filter_alone_leaves_nothing_of_other_endpoints() {
         let endpoints = [("GET /a", [5, 5]), ("GET /b", [5, 0])];
-        let mix = Mix {
+        let mix = SampleMix {
             requests: [10, 5],
             sessions: [2_000_000, 1_000_000],
             is_exact: false,

@@ -8,6 +8,7 @@
 mod calibration;
 mod chart;
 mod csv;
+mod fidelity;
 mod findings;
 mod html;
 mod json;
@@ -33,8 +34,9 @@ mod sample;
 
 pub use crate::text::printable;
 pub use calibration::calibration_text;
+pub use fidelity::{Mix, Recorded, SideFidelity};
 pub use json::{ReadError, SCHEMA, read_json};
-pub use mix::{Mix, mix_text};
+pub use mix::{SampleMix, mix_text};
 pub use plan::{Outlook, outlook_json, outlook_text};
 pub use rate::{RateOverTime, rate_svg};
 pub use run::{RUN_SCHEMA, RunReport};

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::table::{Align, Table, wrap};
 use super::totals::{Counts, EndpointTotals, Figures, Quantiles, SideConnections, SideHealth};
-use super::{Place, SideResources, Style, Workload, json, words};
+use super::{Place, SideFidelity, SideResources, Style, Workload, json, words};
 use crate::compare::Warning;
 use crate::text::printable;
 use crate::units::{count, seconds};
@@ -68,6 +68,8 @@ struct Document<'a> {
     connections: Option<&'a SideConnections>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resources: Option<&'a SideResources>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fidelity: Option<&'a SideFidelity>,
     warnings: &'a [Warning],
 }
 
@@ -131,6 +133,7 @@ impl RunReport {
             generator,
             connections: self.totals.connections.first(),
             resources: self.totals.resources.first(),
+            fidelity: self.totals.fidelity.first(),
             warnings: &self.warnings,
         })
     }
@@ -226,6 +229,9 @@ impl RunReport {
         }
         for side in &self.totals.connections {
             text.push_str(&wrap(&opened(side), "Connections: ", "  "));
+        }
+        for side in &self.totals.fidelity {
+            text.push_str(&wrap(&side.sentences(), "Replay: ", "  "));
         }
         for side in &self.totals.resources {
             text.push_str(&wrap(&side.sentence(), "The target used: ", "  "));

@@ -29,6 +29,7 @@ pub(super) fn report() -> Report {
             generator: vec![health(Side::Baseline), health(Side::Candidate)],
             connections: vec![opened(Side::Baseline), opened(Side::Candidate)],
             resources: Vec::new(),
+            fidelity: Vec::new(),
         },
     }
 }
@@ -56,6 +57,7 @@ pub(super) fn run() -> RunReport {
             generator: vec![health(Side::Candidate)],
             connections: vec![opened(Side::Candidate)],
             resources: Vec::new(),
+            fidelity: Vec::new(),
         },
     }
 }

@@ -4,7 +4,7 @@
 
 use super::table::{Align, Table, wrap};
 use super::words::{self, change_cell, level_cell, status_sign, status_word, tolerance_cell};
-use super::{INSECURE, Report, Style, findings};
+use super::{INSECURE, Report, Style, fidelity, findings};
 use crate::compare::{Change, Status, Verdict};
 use crate::run::Side;
 use crate::text::printable;
@@ -44,6 +44,8 @@ pub(super) fn render(report: &Report, style: Style) -> String {
     text.push_str(&wrap(&findings::coverage(comparison), "", "  "));
     let not_judged = findings::not_judged(comparison, &|endpoint| printable(endpoint));
     section(&mut text, "Not judged", not_judged.into_iter());
+    let fidelity = fidelity::lines(&report.totals.fidelity);
+    section(&mut text, "Replay", fidelity.into_iter());
     let warnings = comparison.warnings.iter();
     let warnings = warnings.map(|warning| {
         let (code, said) = (printable(&warning.code), printable(&warning.text));

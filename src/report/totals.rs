@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::fidelity::{Recorded, SideFidelity};
 use super::used::{SideResources, Used};
 use crate::histogram::Histogram;
 use crate::run::{ConnectionStats, EndpointStats, Group, Health, Side, Slot};
@@ -16,9 +17,18 @@ pub struct Totals {
     connections: BTreeMap<Side, ConnectionStats>,
     retried: BTreeMap<Side, u64>,
     used: BTreeMap<Side, Used>,
+    recorded: Recorded,
 }
 
 impl Totals {
+    /// Totals of a load that replays this recording.
+    pub fn of(recorded: Recorded) -> Self {
+        Self {
+            recorded,
+            ..Self::default()
+        }
+    }
+
     /// Adds a slot. Slots of the discarded round 0 are the caller's to leave out.
     pub fn add(&mut self, slot: &Slot) {
         for (endpoint, stats) in &slot.endpoints {
@@ -65,7 +75,19 @@ impl Totals {
                 .iter()
                 .filter_map(|(side, used)| used.of(*side))
                 .collect(),
+            fidelity: self.fidelity(),
         }
+    }
+
+    /// How faithfully the recording was replayed to each side.
+    fn fidelity(&self) -> Vec<SideFidelity> {
+        let sides = self.sides.iter().map(|(side, (.., health))| {
+            let own = self.endpoints.iter().filter(|((_, it), _)| it == side);
+            let own = own.map(|((endpoint, _), stats)| (endpoint.as_str(), stats));
+            let lag = Quantiles::of(&health.lag);
+            SideFidelity::of(*side, own, (lag, &self.recorded))
+        });
+        sides.collect()
     }
 }
 
@@ -82,6 +104,9 @@ pub struct Figures {
     /// What each side used of its own machine; those that nobody could read are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<SideResources>,
+    /// How faithfully the recording was replayed to each side.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fidelity: Vec<SideFidelity>,
 }
 
 /// How connections to one side were opened, over all slots.

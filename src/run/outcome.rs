@@ -1,6 +1,7 @@
 //! How a planned request ended: a closed list of classes with stable names.
 //!
-//! `local_*` and `not_sent_*` count against the generator, all else against the target.
+//! `local_*`, `not_sent_cap` and `not_sent_late` count against the generator, all else against the
+//! target.
 
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +117,8 @@ classes! {
     NotSentCap = "not_sent_cap" in NotSent,
     /// The generator came too late to send it honestly.
     NotSentLate = "not_sent_late" in NotSent,
+    /// No answer brought the value that it needs: the target's fault.
+    NotSentValue = "not_sent_value" in NotSent,
 }
 
 impl Class {
@@ -159,6 +162,7 @@ impl Class {
             | Self::LocalOther
             | Self::NotSentCap
             | Self::NotSentLate
+            | Self::NotSentValue
             | Self::H2Goaway
             | Self::H2StreamReset
             | Self::H2Protocol => false,

@@ -21,6 +21,12 @@ pub struct EndpointStats {
     pub statuses: BTreeMap<u16, u64>,
     /// Requests that were sent again after a keep-alive race; each counts once in `classes`.
     pub retried: u64,
+    /// Requests that were sent later than planned because they needed a value from an answer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waited: u64,
+    /// Requests that were sent while an earlier one of their client waited for such a value.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overtook: u64,
     /// Bytes of bodies received, as transferred.
     pub body_bytes: u64,
     /// Those of them that belong to the successes.
@@ -36,6 +42,14 @@ pub struct EndpointStats {
     pub first_byte: Histogram,
     /// Response times of all failures that were sent, together.
     pub failed: Histogram,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl EndpointStats {
@@ -82,6 +96,8 @@ impl EndpointStats {
             *self.statuses.entry(*status).or_default() += n;
         }
         self.retried += other.retried;
+        self.waited += other.waited;
+        self.overtook += other.overtook;
         self.body_bytes += other.body_bytes;
         self.ok_bytes += other.ok_bytes;
         self.response.merge(&other.response);

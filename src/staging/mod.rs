@@ -10,6 +10,7 @@ mod ports;
 mod preflight;
 mod resolve;
 mod resources;
+mod walk;
 
 pub use allow::{Refusal, check_host};
 pub use answers::{Asker, Whole};
@@ -20,3 +21,4 @@ pub use ports::{local_ports, ports_short};
 pub use preflight::{Answered, Preflight, PreflightError, Probe, Terms, preflight};
 pub use resolve::{Pin, PinError, check_pins, resolve};
 pub use resources::{Lost, Meter, Place, ResourceError, Sampler};
+pub use walk::{Probes, Step};

@@ -7,16 +7,17 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::net::{TcpStream, UnixStream};
 
-use super::certificate::expires_s;
+use super::{
+    certificate::expires_s,
+    walk::{Probes, walk},
+};
 use crate::{
     tls::{TlsError, Trust, tls_config},
     units::Span,
     workload::{Address, Protocol, Request, Scheme, Target},
 };
 
-/// How much of a body is read before its end is taken for granted, in bytes.
-const BODY_MAX: usize = 16 * 1024 * 1024;
-/// Requests under way at once.
+/// Clients under way at once.
 const AT_ONCE: usize = 8;
 
 /// What one endpoint answered.
@@ -37,6 +38,17 @@ pub struct Probe {
     pub expect_status: Option<u16>,
     /// What came back.
     pub answered: Answered,
+}
+
+impl Probe {
+    /// Whether it was answered with another status than expected.
+    pub fn is_unexpected(&self) -> bool {
+        match (&self.answered, self.expect_status) {
+            (Answered::Status(status), Some(expected)) => *status != expected,
+            (Answered::Status(status), None) => *status >= 400,
+            (Answered::Failed(_), _) => false,
+        }
+    }
 }
 
 /// What one side answered.
@@ -81,14 +93,9 @@ impl Preflight {
 
     /// Endpoints whose status is not the expected one, with that status.
     pub fn unexpected(&self) -> BTreeMap<String, u16> {
-        let wrong = |probe: &&Probe| match (&probe.answered, probe.expect_status) {
-            (Answered::Status(status), Some(expected)) => *status != expected,
-            (Answered::Status(status), None) => *status >= 400,
-            (Answered::Failed(_), _) => false,
-        };
         self.probes
             .iter()
-            .filter(wrong)
+            .filter(|probe| probe.is_unexpected())
             .filter_map(|probe| match probe.answered {
                 Answered::Status(status) => Some((probe.endpoint.clone(), status)),
                 Answered::Failed(_) => None,
@@ -119,14 +126,14 @@ pub enum PreflightError {
     Client(#[from] reqwest::Error),
 }
 
-/// Asks one side for each of these requests once.
+/// Asks one side for these requests, each chain by a client of its own.
 ///
 /// # Errors
 /// When the HTTP client cannot be built: a certificate or the machine is at fault.
 pub async fn preflight(
     target: &Target,
     addresses: &[Address],
-    requests: &[Request],
+    probes: &Probes,
     terms: Terms<'_>,
 ) -> Result<Preflight, PreflightError> {
     let mut result = Preflight::default();
@@ -139,15 +146,16 @@ pub async fn preflight(
     };
     let client = client(target, &address, terms)?;
     result.address = Some(address);
-    for group in requests.chunks(AT_ONCE) {
+    for group in probes.chains.chunks(AT_ONCE) {
         let mut tasks = tokio::task::JoinSet::new();
-        for (index, request) in group.iter().cloned().enumerate() {
+        for (index, chain) in group.iter().cloned().enumerate() {
             let (client, target) = (client.clone(), target.clone());
-            tasks.spawn(async move { (index, probe(&client, &target, &request).await) });
+            let rules = Arc::clone(&probes.rules);
+            tasks.spawn(async move { (index, walk(client, target, chain, rules).await) });
         }
-        let mut probes = tasks.join_all().await;
-        probes.sort_by_key(|(index, _)| *index);
-        for (_, (probe, seen)) in probes {
+        let mut found = tasks.join_all().await;
+        found.sort_by_key(|(index, _)| *index);
+        for (probe, seen) in found.into_iter().flat_map(|(_, found)| found) {
             result.probes.push(probe);
             result.learn(seen);
         }
@@ -222,40 +230,6 @@ pub(super) fn client(
     Ok(builder.build()?)
 }
 
-async fn probe(
-    client: &reqwest::Client,
-    target: &Target,
-    request: &Request,
-) -> (Probe, Option<Seen>) {
-    let (answered, seen) = match ask(client, target, request).await {
-        Ok((status, seen)) => (Answered::Status(status), Some(seen)),
-        Err(cause) => (Answered::Failed(cause), None),
-    };
-    let probe = Probe {
-        endpoint: request.endpoint.clone(),
-        expect_status: request.expect_status,
-        answered,
-    };
-    (probe, seen)
-}
-
-async fn ask(
-    client: &reqwest::Client,
-    target: &Target,
-    request: &Request,
-) -> Result<(u16, Seen), String> {
-    let mut response = send(client, target, request, &[]).await?;
-    let seen = Seen::of(&response);
-    let mut read = 0;
-    while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error))? {
-        read += chunk.len();
-        if read > BODY_MAX {
-            break;
-        }
-    }
-    Ok((response.status().as_u16(), seen))
-}
-
 /// Sends a request as the load does, without the recorded headers that are named; returns when
 /// the head of the answer is there.
 ///
@@ -275,7 +249,8 @@ pub(super) async fn send(
     let replaced: Vec<&str> = own.chain(without.iter().copied()).collect();
     let stays = |name: &str| !replaced.iter().any(|it| it.eq_ignore_ascii_case(name));
     for (name, value) in request.headers.iter().filter(|(name, _)| stays(name)) {
-        builder = builder.header(name, value);
+        let placed = target.placed(name, value);
+        builder = builder.header(name, placed.as_deref().unwrap_or(value));
     }
     for (name, value) in &target.headers {
         builder = builder.header(name, value);
@@ -284,14 +259,14 @@ pub(super) async fn send(
 }
 
 /// What an answer says of its connection.
-struct Seen {
+pub(super) struct Seen {
     version: &'static str,
     closes: bool,
     certificate: Option<Vec<u8>>,
 }
 
 impl Seen {
-    fn of(response: &reqwest::Response) -> Self {
+    pub(super) fn of(response: &reqwest::Response) -> Self {
         use reqwest::{Version, header::CONNECTION, tls::TlsInfo};
         let headers = response.headers().get_all(CONNECTION).iter();
         let lists = headers.filter_map(|value| value.to_str().ok());

@@ -13,6 +13,7 @@ use super::{
     headers::{self, CONDITIONAL, CREDENTIALS},
     line,
     redact::{Kind, Redactor, Rules, is_random_name},
+    rules,
 };
 
 /// A body that begins like this is compressed, whatever its header fields say: gzip, zstd, zlib.
@@ -30,6 +31,7 @@ pub struct Cleaner {
     redactor: Redactor,
     limiter: Limiter,
     dropped: BTreeMap<String, u64>,
+    renewed: BTreeMap<String, u64>,
     with_credentials: u64,
 }
 
@@ -57,6 +59,7 @@ impl Cleaner {
             redactor,
             limiter: Limiter::default(),
             dropped: BTreeMap::new(),
+            renewed: BTreeMap::new(),
             with_credentials: 0,
         }
     }
@@ -64,6 +67,11 @@ impl Cleaner {
     /// Header fields left out so far, as `rule: name` with how often.
     pub fn dropped_headers(&self) -> &BTreeMap<String, u64> {
         &self.dropped
+    }
+
+    /// Header fields made anew when they are sent, as `rule: name` with how often.
+    pub fn renewed_headers(&self) -> &BTreeMap<String, u64> {
+        &self.renewed
     }
 
     /// Values replaced so far, by kind.
@@ -123,7 +131,14 @@ impl Cleaner {
                 dropped.push((CREDENTIALS, "?".to_owned()));
                 continue;
             }
-            let value = self.redactor.header(&name, value);
+            let value = match rules::is_renewed(&name) {
+                // It tells equal from unequal and nothing else.
+                true => {
+                    let made = self.redactor.secret(Kind::Field, &value);
+                    made.unwrap_or(value)
+                }
+                false => self.redactor.header(&name, value),
+            };
             request.headers.push((name, value));
         }
         if without_body {
@@ -138,6 +153,9 @@ impl Cleaner {
                 name
             };
             *self.dropped.entry(format!("{rule}: {name}")).or_default() += 1;
+        }
+        for (rule, name) in sorted.renewed {
+            *self.renewed.entry(format!("{rule}: {name}")).or_default() += 1;
         }
         self.with_credentials += u64::from(had_credentials);
         Ok(request)

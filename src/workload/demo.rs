@@ -58,6 +58,7 @@ mod tests {
             source: "demo".into(),
             recorded_at: None,
             redaction: "none".into(),
+            suggestions: Vec::new(),
         };
         let mut bytes = Vec::new();
         write_workload(&mut bytes, false, origin, &requests()).unwrap();

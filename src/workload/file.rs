@@ -18,6 +18,7 @@ use super::{
     endpoint::Limiter,
     filter::Filter,
     line::{self, LONGEST_LINE},
+    rules::{ReplaySettings, RuleError, Rules},
     summary::{FileHeader, First, Origin, Summary, Tally, VERSION},
     write::{is_compressed, limited, summarise},
 };
@@ -103,13 +104,16 @@ pub enum WorkloadError {
              make it again, or remove `digest` from its header"
     )]
     Digest(String),
+    /// The rules of the settings do not fit it.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Source {
     File(PathBuf),
     Text(&'static str),
-    Requests(Vec<Request>),
+    Requests(Arc<Vec<Request>>),
     Selected(Workload, Filter),
 }
 
@@ -124,6 +128,7 @@ struct Inner {
     name: String,
     source: Source,
     summary: Summary,
+    rules: Rules,
 }
 
 impl Workload {
@@ -171,16 +176,71 @@ impl Workload {
             source: source.to_owned(),
             recorded_at: None,
             redaction: "none".to_owned(),
+            suggestions: Vec::new(),
         };
         let requests: Vec<Request> = limited(requests).collect();
         let summary = summarise(&requests, origin, &name)?;
-        let source = Source::Requests(requests);
+        let source = Source::Requests(Arc::new(requests));
+        Ok(Self::of(name, source, summary))
+    }
+
+    fn of(name: String, source: Source, summary: Summary) -> Self {
         let inner = Arc::new(Inner {
             name,
             source,
             summary,
+            rules: Rules::default(),
+        });
+        Self { inner }
+    }
+
+    /// The same workload under rules: its endpoints, and what of its requests is made anew or
+    /// carried over. Files that values are picked from lie beside it.
+    ///
+    /// # Errors
+    /// When a rule cannot be read or does not fit the workload, or that cannot be read.
+    pub fn under(
+        &self,
+        settings: &ReplaySettings,
+        keeps_cookies: bool,
+    ) -> Result<Self, WorkloadError> {
+        let Inner {
+            name,
+            source,
+            summary,
+            ..
+        } = self.inner.as_ref();
+        let is_by_hand = summary.origin.is_by_hand();
+        let mut rules = Rules::new(settings, (keeps_cookies, is_by_hand))?;
+        let mut summary = summary.clone();
+        if rules.look_at_requests() {
+            let root = match source {
+                Source::File(path) => path.parent().filter(|it| !it.as_os_str().is_empty()),
+                Source::Text(_) | Source::Requests(_) | Source::Selected(..) => None,
+            };
+            let root = root.unwrap_or(Path::new("."));
+            summary.endpoints.clear();
+            let mut limiter = Limiter::default();
+            for request in self.requests()? {
+                let request = request?;
+                rules.read_picks(&request, root)?;
+                let label = rules.label(&request).unwrap_or(request.endpoint);
+                *summary.endpoints.entry(limiter.admit(label)).or_default() += 1;
+            }
+            rules.check(&summary.endpoints, root)?;
+        }
+        let inner = Arc::new(Inner {
+            name: name.clone(),
+            source: source.clone(),
+            summary,
+            rules,
         });
         Ok(Self { inner })
+    }
+
+    /// The rules that its requests are under.
+    pub fn rules(&self) -> &Rules {
+        &self.inner.rules
     }
 
     fn from_source(name: String, source: Source, trusting: bool) -> Result<Self, WorkloadError> {
@@ -190,12 +250,7 @@ impl Workload {
             Some(summary) if trusting => summary,
             _ => requests.count_all()?,
         };
-        let inner = Arc::new(Inner {
-            name,
-            source,
-            summary,
-        });
-        Ok(Self { inner })
+        Ok(Self::of(name, source, summary))
     }
 
     /// What it holds.
@@ -213,14 +268,12 @@ impl Workload {
     /// # Errors
     /// When the file can no longer be opened; the stream itself ends after its first error.
     pub fn requests(&self) -> Result<Requests, WorkloadError> {
-        match &self.inner.source {
-            Source::Requests(_) => Ok(Requests {
-                memory: Some((self.clone(), 0)),
-                ..Requests::over(self.inner.name.clone(), Box::new(io::empty()))
-            }),
-            Source::Selected(whole, filter) => Requests::selected(whole, filter),
-            source => Requests::new(self.inner.name.clone(), source),
-        }
+        let mut requests = match &self.inner.source {
+            Source::Selected(whole, filter) => Requests::selected(whole, filter)?,
+            source => Requests::new(self.inner.name.clone(), source)?,
+        };
+        requests.relabelled = Some(self.clone());
+        Ok(requests)
     }
 }
 
@@ -235,8 +288,10 @@ pub struct Requests {
     found: u64,
     last_ns: u64,
     is_done: bool,
-    memory: Option<(Workload, usize)>,
+    memory: Option<(Arc<Vec<Request>>, usize)>,
     selected: Option<Box<Selected>>,
+    /// Whose rules may give requests another endpoint.
+    relabelled: Option<Workload>,
 }
 
 impl Requests {
@@ -253,13 +308,20 @@ impl Requests {
             is_done: false,
             memory: None,
             selected: None,
+            relabelled: None,
         }
     }
 
     fn new(name: String, source: &Source) -> Result<Self, WorkloadError> {
         let reader: Box<dyn BufRead + Send> = match source {
             Source::Text(text) => Box::new(Cursor::new(*text)),
-            Source::Requests(_) | Source::Selected(..) => Box::new(io::empty()),
+            Source::Requests(requests) => {
+                return Ok(Self {
+                    memory: Some((Arc::clone(requests), 0)),
+                    ..Self::over(name, Box::new(io::empty()))
+                });
+            }
+            Source::Selected(..) => Box::new(io::empty()),
             Source::File(path) => open(path).map_err(|error| read_error(&name, &error))?,
         };
         let mut requests = Self::over(name, reader);
@@ -311,19 +373,18 @@ impl Requests {
 
     fn next_request(&mut self) -> Result<Option<Request>, WorkloadError> {
         if let Some(selected) = &mut self.selected {
-            return selected.next_request();
+            let request = selected.next_request()?;
+            return Ok(request.map(|request| self.labelled(request)));
         }
-        if let Some((workload, next)) = &mut self.memory {
-            let Source::Requests(requests) = &workload.inner.source else {
-                return Ok(None);
-            };
+        if let Some((requests, next)) = &mut self.memory {
             *next += 1;
-            return Ok(requests.get(*next - 1).cloned());
+            let request = requests.get(*next - 1).cloned();
+            return Ok(request.map(|request| self.labelled(request)));
         }
         if !self.next_line()? {
             return self.at_end().map(|()| None);
         }
-        let mut request = line::parse(&self.line).map_err(|fault| self.fault(fault))?;
+        let request = line::parse(&self.line).map_err(|fault| self.fault(fault))?;
         if request.offset_ns < self.last_ns {
             return Err(self.fault(LineFault::Backwards(self.last_ns, request.offset_ns)));
         }
@@ -335,8 +396,17 @@ impl Requests {
         }
         self.last_ns = request.offset_ns;
         self.found += 1;
+        Ok(Some(self.labelled(request)))
+    }
+
+    /// The request under the endpoint that it is judged as.
+    fn labelled(&mut self, mut request: Request) -> Request {
+        let rules = self.relabelled.as_ref().map(Workload::rules);
+        if let Some(label) = rules.and_then(|rules| rules.label(&request)) {
+            request.endpoint = label;
+        }
         request.endpoint = self.limiter.admit(request.endpoint);
-        Ok(Some(request))
+        request
     }
 
     fn at_end(&self) -> Result<(), WorkloadError> {

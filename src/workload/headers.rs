@@ -23,6 +23,8 @@ pub struct Sorted {
     pub kept: Vec<Header>,
     /// The rule and the lower-case name of each field left out, in order.
     pub dropped: Vec<(Rule, String)>,
+    /// The same of each field among those to replay whose value is made anew when it is sent.
+    pub renewed: Vec<(Rule, String)>,
 }
 
 /// Sorts recorded header fields into those that are replayed and those that are not.
@@ -52,10 +54,19 @@ pub fn sort(headers: Vec<Header>, recorded_host: &str) -> Sorted {
                 "?".into()
             };
             sorted.dropped.push((rule, shown));
-        } else if lower == "referer" {
-            match own_path(&value, recorded_host) {
-                Some(path) => sorted.kept.push((name, path)),
-                None => sorted.dropped.push(("origin", lower)),
+        } else if let Some(rule) = renewal_of(&lower) {
+            let value = match lower.as_str() {
+                // The host is the target's.
+                "referer" => own_path(&value, recorded_host),
+                "origin" => own_path(&value, recorded_host).map(|_| "/".to_owned()),
+                _ => Some(value),
+            };
+            match value {
+                Some(value) => {
+                    sorted.kept.push((name, value));
+                    sorted.renewed.push((rule, lower));
+                }
+                None => sorted.dropped.push((rule, lower)),
             }
         } else {
             sorted.kept.push((name, value));
@@ -82,10 +93,8 @@ fn rule_of(name: &str, value: &str) -> Option<Rule> {
         | "true-client-ip"
         | "cf-connecting-ip"
         | "fastly-client-ip" => "forwarding",
-        "traceparent" | "tracestate" | "b3" => "tracing",
+        "tracestate" | "b3" => "tracing",
         "date" => "date",
-        "origin" => "origin",
-        "idempotency-key" | "x-idempotency-key" => "idempotency key",
         _ if name.starts_with(':') => "HTTP/2 pseudo header",
         _ if name.starts_with("x-forwarded-") => "forwarding",
         _ if name.starts_with("x-b3-") => "tracing",
@@ -95,6 +104,16 @@ fn rule_of(name: &str, value: &str) -> Option<Rule> {
         _ => return None,
     };
     Some(rule)
+}
+
+/// The rule by which the value of a field of this lower-case name is made anew for each request.
+fn renewal_of(name: &str) -> Option<Rule> {
+    match name {
+        "idempotency-key" | "x-idempotency-key" => Some("idempotency key"),
+        "traceparent" => Some("tracing"),
+        "origin" | "referer" => Some("origin"),
+        _ => None,
+    }
 }
 
 /// Whether the value begins with an authentication scheme, whatever the field is called.
@@ -199,10 +218,10 @@ mod tests {
             ("if-modified-since", "x", Some(CONDITIONAL)),
             ("X-Forwarded-For", "10.0.0.1", Some("forwarding")),
             ("Via", "1.1 x", Some("forwarding")),
-            ("traceparent", "00-1-1-00", Some("tracing")),
+            ("tracestate", "a=1", Some("tracing")),
             ("Date", "x", Some("date")),
-            ("Origin", "https://shop.example", Some("origin")),
-            ("Idempotency-Key", "x", Some("idempotency key")),
+            ("Origin", "https://other.example", Some("origin")),
+            ("Origin", "null", Some("origin")),
             (":authority", "x", Some("HTTP/2 pseudo header")),
             ("authorization", "x", Some(CREDENTIALS)),
             ("COOKIE", "x", Some(CREDENTIALS)),
@@ -214,6 +233,21 @@ mod tests {
             ("X-Injected", "a\r\nB: c", Some("not allowed by HTTP")),
         ] {
             assert_eq!(rule(name, value), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_anew_is_kept_and_named() {
+        for (name, value, kept, rule) in [
+            ("Idempotency-Key", "k1", "k1", "idempotency key"),
+            ("traceparent", "00-1-1-00", "00-1-1-00", "tracing"),
+            ("Origin", "https://shop.example", "/", "origin"),
+            ("Referer", "https://shop.example/a?b", "/a?b", "origin"),
+        ] {
+            let sorted = sort(vec![(name.into(), value.into())], "shop.example");
+            assert_eq!(sorted.kept, [(name.to_owned(), kept.to_owned())]);
+            assert_eq!(sorted.renewed, [(rule, name.to_ascii_lowercase())]);
+            assert!(sorted.dropped.is_empty(), "{name}");
         }
     }
 

@@ -48,6 +48,8 @@ pub struct ImportSummary {
     pub skipped: BTreeMap<&'static str, Skipped>,
     /// Header fields left out, as `rule: name`, with how often.
     pub dropped_headers: BTreeMap<String, u64>,
+    /// Header fields made anew when they are sent, as `rule: name`, with how often.
+    pub renewed_headers: BTreeMap<String, u64>,
     /// Requests by host, of those that could have been kept.
     pub hosts: BTreeMap<String, u64>,
     /// Replaced values by kind.
@@ -76,6 +78,7 @@ impl ImportSummary {
     /// Takes over what the cleaner counted, and says what follows from it.
     pub(super) fn take(&mut self, cleaner: &Cleaner) {
         self.dropped_headers.clone_from(cleaner.dropped_headers());
+        self.renewed_headers.clone_from(cleaner.renewed_headers());
         self.redacted = cleaner
             .redacted()
             .iter()
@@ -119,6 +122,11 @@ impl fmt::Display for ImportSummary {
         }
         list(f, "hosts", self.hosts.iter())?;
         list(f, "header fields left out", self.dropped_headers.iter())?;
+        list(
+            f,
+            "header fields made anew for each request",
+            self.renewed_headers.iter(),
+        )?;
         list(f, "values replaced", self.redacted.iter())?;
         for warning in &self.warnings {
             writeln!(f, "warning: {}", printable(warning))?;

@@ -13,6 +13,7 @@ mod line;
 pub mod pattern;
 pub mod redact;
 mod request;
+pub mod rules;
 pub mod sample;
 pub mod scan;
 mod sessions;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{LineFault, Request, line};
+use super::{LineFault, Request, line, rules::Suggestion};
 
 /// The version of the workload format that this program writes.
 pub const VERSION: u32 = 1;
@@ -19,6 +19,16 @@ pub struct Origin {
     pub recorded_at: Option<String>,
     /// The redaction rules that it passed: `default`, or `none` for what was written by hand.
     pub redaction: String,
+    /// Rules that would carry values of answers over to later requests.
+    pub suggestions: Vec<Suggestion>,
+}
+
+impl Origin {
+    /// Whether it was written by hand, so that placeholders in it are meant as such. What was
+    /// recorded is sent as it was, braces and all.
+    pub fn is_by_hand(&self) -> bool {
+        self.redaction.is_empty() || self.redaction == "none"
+    }
 }
 
 /// What a workload holds.
@@ -104,6 +114,8 @@ pub(super) struct FileHeader {
     recorded_at: Option<String>,
     #[serde(default)]
     redaction: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    suggestions: Vec<Suggestion>,
     /// How many request lines follow.
     #[serde(default)]
     pub(super) requests: Option<u64>,
@@ -160,6 +172,7 @@ impl FileHeader {
             source: self.source.clone(),
             recorded_at: self.recorded_at.clone(),
             redaction: self.redaction.clone().unwrap_or_else(|| "none".to_owned()),
+            suggestions: self.suggestions.clone(),
         }
     }
 
@@ -184,6 +197,7 @@ impl From<&Summary> for FileHeader {
             source: summary.origin.source.clone(),
             recorded_at: summary.origin.recorded_at.clone(),
             redaction: Some(summary.origin.redaction.clone()),
+            suggestions: summary.origin.suggestions.clone(),
             requests: Some(summary.requests),
             duration_ns: Some(summary.duration_ns),
             methods: Some(summary.methods.clone()),

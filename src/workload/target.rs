@@ -201,6 +201,25 @@ impl Target {
         matches!(self.address, Some(Address::Unix(_)))
     }
 
+    /// The value of a field that says where a request comes from: of a place on the recorded host,
+    /// which is stored without it, the same place here. `None` of any other field.
+    pub fn placed(&self, name: &str, value: &str) -> Option<String> {
+        let is = |own: &str| name.eq_ignore_ascii_case(own);
+        if !value.starts_with('/') || !(is("referer") || is("origin")) {
+            return None;
+        }
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        let origin = format!("{scheme}://{}", self.authority);
+        Some(if is("origin") {
+            origin
+        } else {
+            [&origin, &self.base_path, value].concat()
+        })
+    }
+
     /// The URL of a path on it, with a scheme that every HTTP client knows.
     pub fn http_url(&self, path: &str) -> String {
         let base = match &self.address {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use proofload::{
-    staging::{Preflight, Terms, preflight, resolve},
+    staging::{Preflight, Probes, Step, Terms, preflight, resolve},
     tls::Trust,
     workload::{Protocol, Target, parse_request},
 };
@@ -114,7 +114,14 @@ fn ask(target: &Target) -> Preflight {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let requests = [parse_request("/x?y").unwrap()];
+    let step = Step {
+        request: parse_request("/x?y").unwrap(),
+        is_probe: true,
+    };
+    let probes = Probes {
+        chains: vec![vec![step]],
+        ..Probes::default()
+    };
     let trust = Trust::default();
     let terms = Terms {
         trust: &trust,
@@ -122,7 +129,7 @@ fn ask(target: &Target) -> Preflight {
         total_ns: 20_000_000_000,
     };
     let addresses = resolve(target, &[]).unwrap();
-    let asking = preflight(target, &addresses, &requests, terms);
+    let asking = preflight(target, &addresses, &probes, terms);
     runtime.unwrap().block_on(asking).unwrap()
 }
 

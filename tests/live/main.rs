@@ -12,10 +12,12 @@
 mod addresses;
 mod binary;
 mod calibrations;
+mod carried;
 mod closed;
 mod engine;
 mod faultd;
 mod faults;
+mod fresh;
 mod goaway;
 mod h2d;
 mod hostile;

@@ -406,7 +406,7 @@ fn a_recording_that_no_longer_fits_is_invalid() {
     let text = HEADER.to_owned() + &lines.collect::<Vec<_>>().join("\n");
     let line = format!("{COMPARE} -w w.jsonl");
     let done = call(&server, &line).file("w.jsonl", &text).run();
-    assert_refused(&done, 12, &["no longer fits", "2 of 3", "404"]);
+    assert_refused(&done, 12, &["no longer fits the data", "GET /gone", "404"]);
     assert_eq!(server.requests(), 3, "one for each endpoint");
 }
 

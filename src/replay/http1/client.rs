@@ -106,6 +106,7 @@ impl Http1 {
             body_bytes: answer.body_bytes,
             first_byte_ns,
             may_retry: false,
+            caught: self.response.take_caught(),
         });
     }
 

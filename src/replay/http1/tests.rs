@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
-const GET: Asked = Asked { head: false };
-const HEAD: Asked = Asked { head: true };
+const GET: Asked = Asked::plain(false);
+const HEAD: Asked = Asked::plain(true);
 
 /// What came of a whole conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,11 @@
 //! One request on an HTTP/2 connection, and how far its answer has come.
 
 use crate::{
-    replay::exchange::{Ended, Exchange},
+    replay::{
+        caught::Caught,
+        exchange::{Ended, Exchange},
+        hpack,
+    },
     run::{Class, Group},
 };
 
@@ -19,6 +23,8 @@ pub(super) struct Stream {
     pub(super) interim: u32,
     /// When the present phase began: waiting for the head, waiting for more body.
     pub(super) phase_ns: u64,
+    /// What is kept of the answer.
+    pub(super) caught: Option<Box<Caught>>,
 }
 
 impl Stream {
@@ -37,7 +43,20 @@ impl Stream {
             status: status.filter(|_| matches!(class.group(), Group::Ok | Group::HttpError)),
             body_bytes: self.body_bytes,
             first_byte_ns: self.first_byte_ns,
+            caught: self.caught,
             ..self.exchange.failed(class)
+        }
+    }
+
+    /// Keeps what is wanted of a final head.
+    pub(super) fn keep(&mut self, block: &[u8], has_cookies: bool) {
+        let keeps = self.exchange.card().asked.keeps;
+        if keeps.wants(has_cookies) {
+            let fields = hpack::all(block);
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_slice()));
+            self.caught = Some(Box::new(Caught::new(keeps, fields)));
         }
     }
 

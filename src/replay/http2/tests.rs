@@ -36,14 +36,16 @@ fn exchange(slot: u32, body: usize) -> Exchange {
     let card = Card {
         endpoint: 0,
         expect_status: None,
-        asked: Asked { head: false },
+        asked: Asked::plain(false),
         is_repeatable: true,
+        session_path: None,
+        carries: None,
         wires: [Some(wire), None],
     };
     let cards = vec![Arc::new(card)];
     Exchange::new(
         (Rc::new(Hand(Arc::new(Deck { cards }))), 0),
-        (slot, 0),
+        (slot, 0, 0),
         (1, 1),
     )
 }

@@ -46,6 +46,7 @@ impl Workload {
             name,
             source: Source::Selected(self.clone(), filter),
             summary: tally.finish(origin),
+            rules: self.rules().clone(),
         });
         Ok(Self { inner })
     }

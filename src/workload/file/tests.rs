@@ -43,6 +43,7 @@ fn origin() -> Origin {
         source: "test".into(),
         recorded_at: Some("2026-01-02T03:04:05Z".into()),
         redaction: "default".into(),
+        suggestions: Vec::new(),
     }
 }
 

@@ -11,7 +11,8 @@ pub(super) fn encode(value: &str) -> String {
     byte_serialize(value.as_bytes()).collect()
 }
 
-pub(super) fn percent_decode(text: &str) -> String {
+/// Percent-encoded bytes decoded; what is no encoding stays.
+pub(in crate::workload) fn percent_decode(text: &str) -> String {
     if !text.contains('%') {
         return text.to_owned();
     }

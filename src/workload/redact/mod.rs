@@ -23,6 +23,7 @@ mod value;
 
 use std::{collections::BTreeMap, io};
 
+pub(super) use encoded::percent_decode;
 pub(super) use json::JsonPlace;
 use pseudonym::Pseudonyms;
 use random::Doubt;

@@ -19,7 +19,7 @@ fn any_read() -> impl Strategy<Value = Option<Reading>> {
 }
 
 fn any_figures() -> impl Strategy<Value = Figures> {
-    let counts = prop::array::uniform7(prop_oneof![Just(0_u64), 0..20_u64, 0..100_000_u64]);
+    let counts = prop::array::uniform8(prop_oneof![Just(0_u64), 0..20_u64, 0..100_000_u64]);
     let statuses = prop::collection::btree_map(199_u16..203, 0..100_000_u64, 0..3);
     let readings = prop::array::uniform12(any_read());
     (counts, readings, statuses).prop_map(|(n, readings, statuses)| Figures {
@@ -31,6 +31,7 @@ fn any_figures() -> impl Strategy<Value = Figures> {
         throttled: n[4] / 1_000,
         unanswered: n[5],
         retried: n[6],
+        lacking: n[7] / 1_000,
         readings,
     })
 }

@@ -10,7 +10,11 @@ use url::{Position, Url};
 use super::{post, stream::Entry};
 use crate::{
     units::from_seconds,
-    workload::{Header, Method, Recorded, Request, clean::authority},
+    workload::{
+        Header, Method, Recorded, Request,
+        clean::authority,
+        rules::{Finder, Offers},
+    },
 };
 
 /// The largest request that is imported, in bytes of JSON.
@@ -31,6 +35,8 @@ pub(super) struct Exchange {
     pub(super) is_lossy: bool,
     /// The time had no offset from UTC.
     pub(super) is_zoneless: bool,
+    /// What its answer had that later requests may carry.
+    pub(super) offers: Offers,
 }
 
 /// Why an entry is no request of the workload.
@@ -83,7 +89,17 @@ pub(super) fn exchange(entry: &Entry) -> Result<Exchange, Rejected> {
         request,
         is_lossy: body.is_lossy,
         is_zoneless,
+        offers: Offers::default(),
     })
+}
+
+/// Notes what the answer had that later requests may carry.
+pub(super) fn offers(entry: &Entry, finder: &mut Finder) -> Offers {
+    let headers = entry.value("response.headers").unwrap_or(Value::Null);
+    let list = headers.as_array().map_or(&[][..], Vec::as_slice);
+    let field = |field: &Value| Some((field["name"].as_str()?.to_owned(), text(&field["value"])?));
+    let fields: Vec<Header> = list.iter().filter_map(field).collect();
+    finder.offers(&fields, &entry.content.kind, &entry.content.text)
 }
 
 /// What the browser did on its own, or without the network.

@@ -17,9 +17,9 @@ use super::{ImportSummary, Imported};
 use crate::{
     text::printable,
     units::count,
-    workload::{Origin, Request, clean::Cleaner, redact::Rules},
+    workload::{Origin, Request, clean::Cleaner, redact::Rules, rules::Finder},
 };
-use entry::{Exchange, Rejected, exchange};
+use entry::{Exchange, Rejected, exchange, offers};
 
 /// Above this share of damaged entries a file is refused.
 const MOST_MALFORMED: f64 = 0.2;
@@ -93,12 +93,16 @@ pub enum ImportError {
 pub fn import_har(reader: impl Read, options: &HarOptions) -> Result<Imported, ImportError> {
     let mut summary = ImportSummary::default();
     let mut found: Vec<(u64, Exchange)> = Vec::new();
+    let mut finder = Finder::default();
     let reader = without_bom(BufReader::with_capacity(256 << 10, reader))?;
     let ending = stream::entries(reader, &mut |entry| {
         let index = summary.read;
         summary.read += 1;
         match exchange(&entry) {
-            Ok(exchange) => found.push((index, exchange)),
+            Ok(mut exchange) => {
+                exchange.offers = offers(&entry, &mut finder);
+                found.push((index, exchange));
+            }
             Err(Rejected::Policy(reason)) => summary.skip(reason, false, index),
             Err(Rejected::Malformed(reason)) => summary.skip(reason, true, index),
         }
@@ -134,7 +138,7 @@ pub fn import_har(reader: impl Read, options: &HarOptions) -> Result<Imported, I
     let rules = options.rules.clone();
     let rules = options.key.map_or(rules.clone(), |key| rules.key(key));
     let cleaner = Cleaner::with_rules(&rules).map_err(ImportError::Read)?;
-    assemble(found, summary, cleaner)
+    assemble(found, summary, (cleaner, finder))
 }
 
 /// The named hosts, or the one with the most requests, the first by name among equals.
@@ -150,7 +154,7 @@ fn chosen(hosts: &BTreeMap<String, u64>, named: &[String]) -> BTreeSet<String> {
 fn assemble(
     mut found: Vec<(u64, Exchange)>,
     mut summary: ImportSummary,
-    mut cleaner: Cleaner,
+    (mut cleaner, mut finder): (Cleaner, Finder),
 ) -> Result<Imported, ImportError> {
     if !found.is_sorted_by_key(|(_, exchange)| exchange.started) {
         let warning = "the entries were not in order of time and were sorted";
@@ -167,8 +171,10 @@ fn assemble(
             started,
             client,
             request: raw,
+            offers,
             ..
         } = exchange;
+        let carries = Finder::carries(&raw);
         match cleaner.clean(raw, &host) {
             Ok(mut request) => {
                 let since = started.duration_since(*first.get_or_insert(started));
@@ -176,6 +182,13 @@ fn assemble(
                 // Page names may hold anything; a number tells clients apart as well.
                 let next = sessions.len() + 1;
                 request.session = format!("s{}", *sessions.entry(client).or_insert(next));
+                let taken_ns = request.recorded.latency_ns.unwrap_or(0);
+                let times = (
+                    request.offset_ns,
+                    request.offset_ns.saturating_add(taken_ns),
+                );
+                let passed = (carries, offers);
+                finder.exchange(&request.session, times, &request.endpoint, passed);
                 requests.push(request);
             }
             Err(reason) => summary.skip(reason, false, index),
@@ -196,6 +209,7 @@ fn assemble(
         source: "har".to_owned(),
         recorded_at: first.map(|first| first.to_string()),
         redaction: cleaner.redaction(),
+        suggestions: finder.suggestions(),
     };
     Ok(Imported {
         requests,

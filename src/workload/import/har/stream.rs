@@ -1,10 +1,11 @@
 //! Streaming through a HAR file: `log.entries` one at a time, whatever stands around them.
 //!
 //! Of each entry only the needed members are kept, as raw JSON, so that a bad value spoils its
-//! entry and not the file; the contents of answers are passed over without being stored.
+//! entry and not the file; the contents of answers are looked at in passing, or passed over.
 
 use std::{collections::BTreeMap, fmt, io::Read};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{
     Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -16,6 +17,8 @@ use serde_json::{Value, value::RawValue};
 pub(super) struct Entry {
     /// Whether the entry is an object at all.
     pub(super) is_object: bool,
+    /// What it was answered, as far as a later request may carry values of it.
+    pub(super) content: Content,
     members: BTreeMap<String, Box<RawValue>>,
 }
 
@@ -32,7 +35,7 @@ const MEMBERS: &[&str] = &[
     "_error",
 ];
 /// Members of an answer that are kept.
-const ANSWER: &[&str] = &["status", "_transferSize", "bodySize", "_error"];
+const ANSWER: &[&str] = &["status", "_transferSize", "bodySize", "_error", "headers"];
 
 impl Entry {
     /// The length of the raw member in bytes.
@@ -211,8 +214,11 @@ impl<'de> Visitor<'de> for OneEntry {
         while let Some(key) = map.next_key::<String>()? {
             if kept.contains(&key.as_str()) {
                 entry.members.insert(key, map.next_value()?);
+            } else if key == "content" && self.is_answer {
+                entry.content = map.next_value_seed(Content::default())?;
             } else if key == "response" && !self.is_answer {
                 let answer = map.next_value_seed(OneEntry { is_answer: true })?;
+                entry.content = answer.content;
                 let members = answer.members.into_iter();
                 entry
                     .members
@@ -222,5 +228,127 @@ impl<'de> Visitor<'de> for OneEntry {
             }
         }
         Ok(entry)
+    }
+}
+
+/// The text of an answer, where it is short enough and of a kind that forms and ids are in; never
+/// stored.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    /// The media type.
+    pub(super) kind: String,
+    /// The text, decoded.
+    pub(super) text: String,
+}
+
+/// Longer contents are passed over, in bytes.
+const CONTENT_MAX: u64 = 1 << 20;
+
+impl<'de> DeserializeSeed<'de> for Content {
+    type Value = Self;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Content {
+    type Value = Self;
+
+    pass_over!(Self::default());
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        let (mut is_short, mut is_base64) = (true, false);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "size" => {
+                    let size: Value = map.next_value()?;
+                    is_short = size.as_u64().is_none_or(|size| size <= CONTENT_MAX);
+                }
+                "mimeType" => {
+                    let kind: Value = map.next_value()?;
+                    self.kind = kind.as_str().unwrap_or_default().to_ascii_lowercase();
+                }
+                "encoding" => {
+                    let coding: Value = map.next_value()?;
+                    is_base64 = coding.as_str() == Some("base64");
+                }
+                // The kind comes first in every export; of an unknown one nothing is kept.
+                "text" if is_short && ["json", "html"].iter().any(|it| self.kind.contains(it)) => {
+                    self.text = map.next_value_seed(Text)?;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        if is_base64 {
+            let bytes = STANDARD.decode(&self.text).unwrap_or_default();
+            self.text = String::from_utf8(bytes).unwrap_or_default();
+        }
+        Ok(self)
+    }
+}
+
+/// A text that is not too long.
+struct Text;
+
+impl<'de> DeserializeSeed<'de> for Text {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<String, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Text {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        let is_short = text.len() as u64 <= CONTENT_MAX;
+        Ok(if is_short {
+            text.to_owned()
+        } else {
+            String::new()
+        })
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<String, E> {
+        Ok(String::new())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<String, E> {
+        Ok(String::new())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<String, E> {
+        Ok(String::new())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<String, E> {
+        Ok(String::new())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<String, E> {
+        Ok(String::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<String, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(String::new())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(String::new())
     }
 }
