@@ -114,6 +114,40 @@ impl fmt::Display for Share {
     }
 }
 
+/// A number of bytes as people write it: `10MiB`, `2GiB`, `500kB`, `1048576`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(u64);
+
+impl Size {
+    /// The size in bytes.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for Size {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        const SYNTAX: &str = "a size; write a whole number and a unit, such as 10MiB or 2GiB";
+        let refuse = || ParseError::new(text, SYNTAX);
+        let end = text.find(|c: char| !c.is_ascii_digit());
+        let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+        let number: u64 = number.parse().map_err(|_| refuse())?;
+        let unit = match unit.trim() {
+            "" | "B" => 1,
+            "kB" | "KB" => 1_000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return Err(refuse()),
+        };
+        number.checked_mul(unit).map(Self).ok_or_else(refuse)
+    }
+}
+
 /// A span of time as people write it: `30s`, `500ms`, `1m30s`; at most one week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -253,6 +287,24 @@ pub fn count(n: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_may_have_a_unit() {
+        for (text, bytes) in [
+            ("7", Some(7)),
+            ("10MiB", Some(10 << 20)),
+            ("2 GiB", Some(2 << 30)),
+            ("500kB", Some(500_000)),
+            ("1.5GiB", None),
+            ("-1", None),
+            ("10mib", None),
+            ("99999999999999GiB", None),
+            ("", None),
+        ] {
+            let size = text.parse::<Size>().ok();
+            assert_eq!(size.map(Size::bytes), bytes, "{text}");
+        }
+    }
 
     #[test]
     fn rates_need_a_number_and_a_unit() {

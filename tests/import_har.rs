@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, fs::File, path::PathBuf};
 
 use proofload::workload::{
     Request,
-    import::{
-        Imported,
-        har::{HarOptions, import_har},
-    },
+    import::{ImportOptions, Imported, har::import_har},
 };
 
 fn folder() -> PathBuf {
@@ -17,7 +14,7 @@ fn folder() -> PathBuf {
 
 fn import(name: &str) -> Imported {
     let file = File::open(folder().join(name)).expect("the fixture is there");
-    import_har(file, &HarOptions::default()).unwrap_or_else(|error| panic!("{name}: {error}"))
+    import_har(file, &ImportOptions::default()).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {

@@ -46,11 +46,11 @@ askama              <- report/html.rs
 base64              <- histogram.rs workload/ report/html.rs
 clap                <- cli/
 crc32fast           <- run/file.rs
-csv                 <- report/csv.rs report/injection.rs
-flate2              <- workload/scan/pieces.rs
+csv                 <- report/csv.rs report/injection.rs workload/import/csv.rs
+flate2              <- workload/import/input.rs workload/scan/pieces.rs
 hdrhistogram        <- histogram.rs
 hmac                <- workload/redact/pseudonym.rs
-httparse            <- replay/http1.rs demo/server.rs
+httparse            <- replay/http1.rs demo/server.rs workload/import/message.rs
 humantime           <- units.rs cli/ compare/rule.rs experiment/plan.rs
 indicatif           <- cli/progress.rs
 jiff                <- cli/ workload/
@@ -58,14 +58,17 @@ mio                 <- replay/
 nix                 <- staging/resources
 plotters            <- report/chart.rs report/rate.rs
 quick_junit         <- report/junit.rs
-rand                <- replay/ demo/ workload/demo.rs compare/noise.rs
-rand_chacha         <- replay/ demo/ workload/demo.rs compare/noise.rs
+rand                <- replay/ demo/ workload/demo.rs workload/import/retime.rs \
+                       compare/noise.rs
+rand_chacha         <- replay/ demo/ workload/demo.rs workload/import/retime.rs \
+                       compare/noise.rs
 rand_distr          <- demo/
 reqwest             <- staging/
 rustix              <- clock.rs replay/stream.rs store/host_lock.rs staging/guard.rs \
                        staging/local.rs staging/resources cli/
 rustls              <- tls.rs replay/stream.rs replay/connection.rs
 rustls_native_certs <- tls.rs
+saphyr_parser       <- workload/import/openapi/yaml.rs
 serde               <- anywhere
 serde_json          <- workload/ run/ report/ store/baselines.rs cli/ compare/bodies/answer.rs
 sha2                <- workload/ report/html.rs store/baselines.rs

@@ -4,7 +4,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use proofload::workload::{
     Workload,
-    import::har::{HarOptions, import_har},
+    import::{ImportOptions, har::import_har},
     inspect::inspect,
     write_workload,
 };
@@ -182,12 +182,12 @@ fn no_planted_secret_comes_through_an_import() {
         secrets.push(secret);
     }
     let har = json!({ "log": { "entries": entries } }).to_string();
-    let strict = import_har(har.as_bytes(), &HarOptions::default());
+    let strict = import_har(har.as_bytes(), &ImportOptions::default());
     let mut shown =
         vec![strict.map_or_else(|error| format!("{error} {error:?}"), |_| String::new())];
-    let options = HarOptions {
+    let options = ImportOptions {
         lenient: true,
-        ..HarOptions::default()
+        ..ImportOptions::default()
     };
     let imported = import_har(har.as_bytes(), &options).unwrap();
     assert!(imported.summary.kept >= 30 * 100, "{}", imported.summary);
@@ -203,10 +203,10 @@ fn no_planted_secret_comes_through_an_import() {
     shown.push(String::from_utf8(file).unwrap());
     let workload = Workload::from_requests(imported.requests, "test").unwrap();
     shown.push(inspect(&workload, 0).unwrap().to_string());
-    let nothing = HarOptions {
+    let nothing = ImportOptions {
         lenient: true,
         hosts: vec!["none".into()],
-        ..HarOptions::default()
+        ..ImportOptions::default()
     };
     let none_kept = import_har(har.as_bytes(), &nothing).unwrap_err();
     shown.push(none_kept.to_string());
@@ -287,10 +287,10 @@ fn mutated_har_files_never_bring_the_importer_down() {
         .collect();
     let har = json!({ "log": { "version": "1.2", "entries": entries } }).to_string();
     let mut random = ChaCha8Rng::seed_from_u64(12);
-    let options = HarOptions {
+    let options = ImportOptions {
         lenient: true,
         key: Some([1; 32]),
-        ..HarOptions::default()
+        ..ImportOptions::default()
     };
     let mut imported = 0;
     for _ in 0..20_000 {

@@ -1,14 +1,118 @@
-//! What every importer hands back: clean requests in order, and an account of all it read.
+//! What every importer takes and hands back: clean requests in order, an account of all it read.
 //!
-//! Nothing is lost silently: `read = kept + skipped`, each skipped entry under its reason. The
-//! account names positions and reasons, never recorded values.
+//! One file for each format; what they share is how input is opened (`input`) and how requests
+//! are put together (`gather`). Nothing is lost silently: `read = kept + skipped`, each skipped
+//! entry under its reason. The account names positions and reasons, never recorded values.
 
+pub mod csv;
+mod draft;
+mod field;
+mod form;
+mod gather;
+pub mod gor;
 pub mod har;
+mod input;
+pub mod log;
+mod message;
+pub mod openapi;
+mod retime;
+mod stamp;
+mod uri;
+pub mod vegeta;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, io};
 
-use super::{Origin, Request, clean::Cleaner};
+use super::{Origin, Request, clean::Cleaner, redact::Rules};
 use crate::text::printable;
+
+/// What an import should keep.
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// Hosts to keep, as `name` or `name:port`; empty keeps the one with the most requests.
+    pub hosts: Vec<String>,
+    /// Accept files in which more than a fifth of the entries is damaged.
+    pub lenient: bool,
+    /// The key of the pseudonyms; `None` draws one that nobody ever knows, if the rules hold none.
+    pub key: Option<[u8; 32]>,
+    /// What a team adds to redaction and exempts from it.
+    pub rules: Rules,
+    /// How many bytes may be read in all, counted after decompression.
+    pub max_input: u64,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            lenient: false,
+            key: None,
+            rules: Rules::default(),
+            max_input: 2 << 30,
+        }
+    }
+}
+
+/// Why a file could not be imported; no message repeats a recorded value.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file or the random source cannot be read.
+    #[error("the file or the random source cannot be read; check the path")]
+    Read(#[source] io::Error),
+    /// The compression does not come out even.
+    #[error("the compressed file is cut off or damaged; make it again")]
+    Compression(#[source] io::Error),
+    /// More than the limit, after decompression.
+    #[error("the input holds more than {0} bytes; cut it into parts, or raise --max-input")]
+    TooLarge(u64),
+    /// The JSON ends in the middle.
+    #[error("the file is cut off at line {line} column {column}; export it again")]
+    CutOff {
+        /// Line, counted from 1.
+        line: usize,
+        /// Byte in the line, counted from 1.
+        column: usize,
+    },
+    /// No JSON.
+    #[error(
+        "the file is no JSON in UTF-8: it breaks at line {line} column {column}; export it again"
+    )]
+    Json {
+        /// Line, counted from 1.
+        line: usize,
+        /// Byte in the line, counted from 1.
+        column: usize,
+    },
+    /// JSON, but no HAR.
+    #[error("the file is JSON without log.entries; export a HAR, version 1.2")]
+    NotHar,
+    /// Not the format that was asked for; says what is missing and what to do.
+    #[error("{0}")]
+    Format(String),
+    /// Too much of it is damaged.
+    #[error("{malformed} of {read} {unit} are damaged: {reasons}; use --lenient to go on")]
+    Malformed {
+        /// Damaged entries.
+        malformed: u64,
+        /// All entries.
+        read: u64,
+        /// What they are called.
+        unit: &'static str,
+        /// How many for which reason.
+        reasons: String,
+    },
+    /// Nothing is left.
+    #[error("none of {read} {unit} can be replayed: {reasons}{hosts}")]
+    NothingKept {
+        /// All entries.
+        read: u64,
+        /// What they are called.
+        unit: &'static str,
+        /// How many for which reason.
+        reasons: String,
+        /// The hosts in the file, in words.
+        hosts: String,
+    },
+}
 
 /// How many skipped entries are named for each reason.
 const SAMPLES: usize = 3;
@@ -33,14 +137,39 @@ pub struct Skipped {
     pub count: u64,
     /// Whether the entries were damaged, rather than unwanted.
     pub is_malformed: bool,
-    /// The positions of the first of them in the file, counted from 0.
+    /// The positions of the first of them, counted from 0 through all files.
     pub samples: Vec<u64>,
+}
+
+/// What an entry of a format is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unit {
+    /// One of them.
+    pub one: &'static str,
+    /// Several.
+    pub many: &'static str,
+    /// The number of the first.
+    pub first: u64,
+}
+
+impl Default for Unit {
+    fn default() -> Self {
+        Self {
+            one: "entry",
+            many: "entries",
+            first: 0,
+        }
+    }
 }
 
 /// An account of an import.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportSummary {
-    /// Entries in the file.
+    /// What an entry is called.
+    pub unit: Unit,
+    /// Of each file, where its entries and its positions begin: how many stood before it.
+    pub files: Vec<u64>,
+    /// Entries in the files.
     pub read: u64,
     /// Requests in the workload.
     pub kept: u64,
@@ -54,6 +183,8 @@ pub struct ImportSummary {
     pub hosts: BTreeMap<String, u64>,
     /// Replaced values by kind.
     pub redacted: BTreeMap<&'static str, u64>,
+    /// How the file was read, one sentence each.
+    pub notes: Vec<String>,
     /// What the user should know, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -102,7 +233,21 @@ impl ImportSummary {
         let reasons: Vec<String> = reasons
             .map(|(reason, skipped)| format!("{} × {reason}", skipped.count))
             .collect();
+        if reasons.is_empty() {
+            return "nothing was found".to_owned();
+        }
         reasons.join(", ")
+    }
+
+    /// A position as people count: in its file, from the first number of the format on.
+    fn place(&self, position: u64) -> String {
+        let file = self.files.partition_point(|before| *before <= position);
+        let before = file.checked_sub(1).map_or(0, |file| self.files[file]);
+        let number = position - before + self.unit.first;
+        match self.files.len() {
+            0 | 1 => number.to_string(),
+            _ => format!("{number} of file {file}"),
+        }
     }
 }
 
@@ -115,10 +260,12 @@ impl fmt::Display for ImportSummary {
             self.read, self.kept
         )?;
         for (reason, skipped) in &self.skipped {
-            let samples: Vec<String> = skipped.samples.iter().map(u64::to_string).collect();
+            let samples = skipped.samples.iter();
+            let samples: Vec<String> = samples.map(|position| self.place(*position)).collect();
             let more = skipped.count > samples.len() as u64;
             let samples = samples.join(", ") + if more { ", …" } else { "" };
-            writeln!(f, "  {:>7}  {reason} (entry {samples})", skipped.count)?;
+            let one = self.unit.one;
+            writeln!(f, "  {:>7}  {reason} ({one} {samples})", skipped.count)?;
         }
         list(f, "hosts", self.hosts.iter())?;
         list(f, "header fields left out", self.dropped_headers.iter())?;
@@ -128,6 +275,9 @@ impl fmt::Display for ImportSummary {
             self.renewed_headers.iter(),
         )?;
         list(f, "values replaced", self.redacted.iter())?;
+        for note in &self.notes {
+            writeln!(f, "note: {}", printable(note))?;
+        }
         for warning in &self.warnings {
             writeln!(f, "warning: {}", printable(warning))?;
         }

@@ -13,42 +13,24 @@ use crate::{
     workload::{
         Header, Method, Recorded, Request,
         clean::authority,
+        import::{
+            gather::{
+                Found,
+                Rejected::{self, Malformed, Policy},
+                sound_ns,
+            },
+            message,
+        },
         rules::{Finder, Offers},
     },
 };
 
 /// The largest request that is imported, in bytes of JSON.
 const LARGEST: usize = 8 << 20;
-/// 1990 and 2200, in seconds since 1970: what lies outside is a damaged clock.
-const FIRST_SECOND: i64 = 631_152_000;
-const LAST_SECOND: i64 = 7_258_118_400;
+const LOSSY: &str = "bodies were binary and damaged by the export; record with proofload record";
+const ZONELESS: &str = "times had no zone and were taken as UTC";
 
-/// A request as recorded, secrets and all; never leaves memory in this form.
-pub(super) struct Exchange {
-    pub(super) host: String,
-    /// When it was sent, since 1970.
-    pub(super) started: Timestamp,
-    /// What the recording groups it by; empty when nothing.
-    pub(super) client: String,
-    pub(super) request: Request,
-    /// The export has replaced bytes of the body that were no text.
-    pub(super) is_lossy: bool,
-    /// The time had no offset from UTC.
-    pub(super) is_zoneless: bool,
-    /// What its answer had that later requests may carry.
-    pub(super) offers: Offers,
-}
-
-/// Why an entry is no request of the workload.
-pub(super) enum Rejected {
-    /// Not wanted, though sound.
-    Policy(&'static str),
-    /// Damaged.
-    Malformed(&'static str),
-}
-use Rejected::{Malformed, Policy};
-
-pub(super) fn exchange(entry: &Entry) -> Result<Exchange, Rejected> {
+pub(super) fn exchange(entry: &Entry, position: u64) -> Result<Found, Rejected> {
     if !entry.is_object {
         return Err(Malformed("the entry is no object"));
     }
@@ -64,7 +46,7 @@ pub(super) fn exchange(entry: &Entry) -> Result<Exchange, Rejected> {
     let mut headers = headers_of(&request);
     let status = status_of(entry)?;
     by_headers(&method, &headers)?;
-    let (started, is_zoneless) = started(entry)?;
+    let (started_ns, is_zoneless) = started(entry)?;
     let latency_ns = latency_ns(entry)?;
     let body = post::body(&request, &mut headers)?;
     let host = authority(&url).ok_or(Malformed("its URL names no host"))?;
@@ -82,13 +64,15 @@ pub(super) fn exchange(entry: &Entry) -> Result<Exchange, Rejected> {
             size_bytes: size_bytes(entry),
         },
     };
-    Ok(Exchange {
+    let notes = [(body.is_lossy, LOSSY), (is_zoneless, ZONELESS)];
+    let notes = notes.into_iter().filter(|(is_so, _)| *is_so);
+    Ok(Found {
+        position,
         host,
-        started,
+        started_ns: Some(started_ns),
         client: client(entry),
         request,
-        is_lossy: body.is_lossy,
-        is_zoneless,
+        notes: notes.map(|(_, note)| note).collect(),
         offers: Offers::default(),
     })
 }
@@ -135,10 +119,7 @@ fn url_of(request: &Value) -> Result<Url, Rejected> {
 fn method_of(request: &Value) -> Result<Method, Rejected> {
     let method = request["method"].as_str();
     let method = method.ok_or(Malformed("it has no method"))?;
-    if method.eq_ignore_ascii_case("CONNECT") {
-        return Err(Policy("CONNECT, which is for proxies"));
-    }
-    Method::try_from(method.to_owned()).map_err(|_| Malformed("its method is no HTTP method"))
+    message::method(method)
 }
 
 fn headers_of(request: &Value) -> Vec<Header> {
@@ -190,24 +171,14 @@ fn status_of(entry: &Entry) -> Result<Option<u16>, Rejected> {
 }
 
 fn by_headers(method: &Method, headers: &[Header]) -> Result<(), Rejected> {
-    let has = |name: &str| {
-        headers
-            .iter()
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-    };
-    if method.as_str() == "OPTIONS" && has("access-control-request-method").is_some() {
+    let preflight = message::header(headers, "access-control-request-method");
+    if method.as_str() == "OPTIONS" && preflight.is_some() {
         return Err(Policy("CORS preflight, which browsers add"));
     }
-    if has("accept").is_some_and(|(_, value)| value.trim().starts_with("text/event-stream")) {
-        return Err(Policy("event stream, which has no end"));
-    }
-    if has("upgrade").is_some_and(|(_, value)| value.eq_ignore_ascii_case("websocket")) {
-        return Err(Policy("WebSocket"));
-    }
-    Ok(())
+    message::without_end(headers)
 }
 
-fn started(entry: &Entry) -> Result<(Timestamp, bool), Rejected> {
+fn started(entry: &Entry) -> Result<(u64, bool), Rejected> {
     let text = entry.text("startedDateTime");
     let text = text.ok_or(Malformed("it has no startedDateTime"))?;
     let text = text.trim();
@@ -221,11 +192,9 @@ fn started(entry: &Entry) -> Result<(Timestamp, bool), Rejected> {
             true,
         )
     };
-    if !(FIRST_SECOND..LAST_SECOND).contains(&started.as_second()) {
-        return Err(Malformed(
-            "its startedDateTime is not between 1990 and 2200",
-        ));
-    }
+    let started = sound_ns(started).ok_or(Malformed(
+        "its startedDateTime is not between 1990 and 2200",
+    ))?;
     Ok((started, is_zoneless))
 }
 

@@ -6,10 +6,16 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
-use url::form_urlencoded::byte_serialize;
 
-use super::entry::{Rejected, text};
-use crate::workload::Header;
+use super::entry::text;
+use crate::workload::{
+    Header,
+    import::{
+        form::{self, Field},
+        gather::Rejected,
+        message,
+    },
+};
 
 pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
@@ -33,15 +39,12 @@ pub(super) fn body(request: &Value, headers: &mut Vec<Header>) -> Result<Body, R
     } else if !recorded.is_empty() {
         recorded.as_bytes().to_vec()
     } else if !fields.is_empty() {
-        let fields = fields
-            .iter()
-            .map(Field::read)
-            .collect::<Result<Vec<_>, _>>()?;
+        let fields = fields.iter().map(field).collect::<Result<Vec<_>, _>>()?;
         let declared = content_type(headers).unwrap_or(mime).to_ascii_lowercase();
         if declared.starts_with("multipart/") || fields.iter().any(|f| f.file_name.is_some()) {
-            multipart(&fields, headers)
+            form::multipart(&fields, headers)
         } else {
-            form(&fields)
+            form::urlencoded(&fields)
         }
     } else if request["bodySize"].as_i64().unwrap_or(0) > 0 {
         return Err(LOST);
@@ -61,78 +64,23 @@ pub(super) fn body(request: &Value, headers: &mut Vec<Header>) -> Result<Body, R
     Ok(Body { bytes, is_lossy })
 }
 
-struct Field {
-    name: String,
-    value: String,
-    file_name: Option<String>,
-    content_type: Option<String>,
-}
-
-impl Field {
-    fn read(value: &Value) -> Result<Self, Rejected> {
-        let member = |name: &str| value[name].as_str().map(str::to_owned);
-        let file_name = member("fileName").filter(|name| !name.is_empty());
-        if file_name.is_some() && value["value"].as_str().is_none_or(str::is_empty) {
-            return Err(LOST);
-        }
-        Ok(Self {
-            name: member("name").unwrap_or_default(),
-            value: text(&value["value"]).unwrap_or_default(),
-            file_name,
-            content_type: member("contentType").filter(|kind| !kind.is_empty()),
-        })
+/// A field that the export has taken apart.
+fn field(value: &Value) -> Result<Field, Rejected> {
+    let member = |name: &str| value[name].as_str().map(str::to_owned);
+    let file_name = member("fileName").filter(|name| !name.is_empty());
+    if file_name.is_some() && value["value"].as_str().is_none_or(str::is_empty) {
+        return Err(LOST);
     }
-}
-
-fn form(fields: &[Field]) -> Vec<u8> {
-    let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-    let pairs: Vec<String> = fields
-        .iter()
-        .map(|field| format!("{}={}", encode(&field.name), encode(&field.value)))
-        .collect();
-    pairs.join("&").into_bytes()
-}
-
-/// Encodes the fields as multipart and makes the content type name the new boundary.
-fn multipart(fields: &[Field], headers: &mut Vec<Header>) -> Vec<u8> {
-    let boundary = (0..u64::MAX)
-        .map(|number| format!("proofload-boundary-{number}"))
-        .find(|boundary| !fields.iter().any(|field| field.value.contains(boundary)))
-        .expect("a finite body leaves a number free");
-    let quote = |text: &str| {
-        let text = text.replace('"', "%22");
-        text.replace('\r', "%0D").replace('\n', "%0A")
-    };
-    let mut body = String::new();
-    for field in fields {
-        let name = quote(&field.name);
-        body.extend([
-            "--",
-            &boundary,
-            "\r\nContent-Disposition: form-data; name=\"",
-            &name,
-        ]);
-        if let Some(file_name) = &field.file_name {
-            body.extend(["\"; filename=\"", &quote(file_name)]);
-        }
-        body.push_str("\"\r\n");
-        if let Some(content_type) = &field.content_type {
-            body.extend(["Content-Type: ", &quote(content_type), "\r\n"]);
-        }
-        body.extend(["\r\n", &field.value, "\r\n"]);
-    }
-    body.extend(["--", &boundary, "--\r\n"]);
-    headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
-    let content_type = format!("multipart/form-data; boundary={boundary}");
-    headers.push(("content-type".to_owned(), content_type));
-    body.into_bytes()
+    Ok(Field {
+        name: member("name").unwrap_or_default(),
+        value: text(&value["value"]).unwrap_or_default(),
+        file_name,
+        content_type: member("contentType").filter(|kind| !kind.is_empty()),
+    })
 }
 
 fn content_type(headers: &[Header]) -> Option<&str> {
-    let found = headers
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    found.map(|(_, value)| value.as_str())
+    message::header(headers, "content-type")
 }
 
 #[cfg(test)]

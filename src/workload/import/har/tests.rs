@@ -21,10 +21,10 @@ fn with(mut entry: Value, pointer: &str, value: Value) -> Value {
 
 fn import(entries: &[Value]) -> Result<Imported, ImportError> {
     let har = json!({ "log": { "entries": entries } }).to_string();
-    let options = HarOptions {
+    let options = ImportOptions {
         key: Some([1; 32]),
         lenient: true,
-        ..HarOptions::default()
+        ..ImportOptions::default()
     };
     import_har(har.as_bytes(), &options)
 }
@@ -202,9 +202,9 @@ fn hosts_are_the_most_requested_or_the_named() {
     ];
     let har = json!({ "log": { "entries": entries } }).to_string();
     let paths = |hosts: &[&str]| {
-        let options = HarOptions {
+        let options = ImportOptions {
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
-            ..HarOptions::default()
+            ..ImportOptions::default()
         };
         let imported = import_har(har.as_bytes(), &options)?;
         let paths = imported.requests.into_iter().map(|request| request.path);
@@ -226,14 +226,14 @@ fn files_that_are_no_har_say_where_and_what_to_do() {
     let whole = json!({ "log": { "entries": [entry(1, "https://a.example/1")] } }).to_string();
     let bom = format!("\u{feff}{whole}");
     assert_eq!(
-        import_har(bom.as_bytes(), &HarOptions::default())
+        import_har(bom.as_bytes(), &ImportOptions::default())
             .unwrap()
             .requests
             .len(),
         1
     );
     let more = format!("{whole}\n\0\0");
-    let summary = import_har(more.as_bytes(), &HarOptions::default())
+    let summary = import_har(more.as_bytes(), &ImportOptions::default())
         .unwrap()
         .summary;
     assert!(summary.warnings[0].contains("something follows"));
@@ -245,7 +245,7 @@ fn files_that_are_no_har_say_where_and_what_to_do() {
         &whole[8..]
     );
     assert_eq!(
-        import_har(closed.as_bytes(), &HarOptions::default())
+        import_har(closed.as_bytes(), &ImportOptions::default())
             .unwrap()
             .requests
             .len(),
@@ -265,7 +265,7 @@ fn files_that_are_no_har_say_where_and_what_to_do() {
             "2 of 2 entries are damaged: 2 × the entry is no obj",
         ),
     ] {
-        let error = import_har(text.as_bytes(), &HarOptions::default()).unwrap_err();
+        let error = import_har(text.as_bytes(), &ImportOptions::default()).unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
     }
 }
@@ -276,7 +276,7 @@ fn a_fifth_of_damaged_entries_is_too_much_unless_allowed() {
     let good = vec![entry(1, url); 4];
     let strict = |entries: &[Value]| {
         let har = json!({ "log": { "entries": entries } }).to_string();
-        import_har(har.as_bytes(), &HarOptions::default())
+        import_har(har.as_bytes(), &ImportOptions::default())
     };
     let fifth = [good.clone(), vec![json!(1)]].concat();
     assert_eq!(strict(&fifth).unwrap().summary.malformed(), 1);
@@ -298,9 +298,9 @@ fn numbers_out_of_range_spoil_their_entry_only() {
         entry(1, "https://a.example/1"), entry(2, "https://a.example/2"),
     ] } });
     let har = har.to_string().replacen("12.5", "1e999", 1);
-    let options = HarOptions {
+    let options = ImportOptions {
         lenient: true,
-        ..HarOptions::default()
+        ..ImportOptions::default()
     };
     let imported = import_har(har.as_bytes(), &options).unwrap();
     assert_eq!(
