@@ -52,7 +52,7 @@ hmac                <- workload/redact/pseudonym.rs
 httparse            <- replay/http1.rs demo/server.rs
 humantime           <- units.rs cli/ compare/rule.rs experiment/plan.rs
 indicatif           <- cli/progress.rs
-jiff                <- cli/ workload/
+jiff                <- cli/ workload/ report/hlog.rs
 mio                 <- replay/
 nix                 <- staging/resources
 plotters            <- report/chart.rs
@@ -67,7 +67,7 @@ rustls              <- tls.rs replay/stream.rs replay/connection.rs
 rustls_native_certs <- tls.rs
 serde               <- anywhere
 serde_json          <- workload/ run/ report/ store/baselines.rs cli/ compare/bodies/answer.rs
-sha2                <- workload/ report/html.rs store/baselines.rs
+sha2                <- workload/ report/html.rs store/digest.rs
 slab                <- replay/pool.rs
 statrs              <- compare/distribution.rs
 strsim              <- cli/settings.rs

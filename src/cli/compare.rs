@@ -8,18 +8,26 @@ use clap::Args;
 use super::{
     StdoutFormat,
     calibration::{self, Place},
+    commit::CommitFlags,
     exit::Failure,
     input::{self, Safety, Source, headers},
     live::Live,
     local::{Origin, Ports, origin},
     observe::{ObserveSettings, Resources},
+    outputs::OutputFlags,
     pipeline::Pipeline,
     resume::Earlier,
     settings::{FileSettings, GateSettings, LoadSettings, layered},
     sides::{Given, Stored, check_workload},
     stored::{Apart, check_stored, load_like},
 };
-use crate::{compare::Calibration, run::Side, store::OutDir, units::Span, workload::Workload};
+use crate::{
+    compare::Calibration,
+    run::{Labels, Side},
+    store::OutDir,
+    units::Span,
+    workload::Workload,
+};
 
 /// Flags of `proofload compare`.
 #[derive(Debug, Args)]
@@ -58,9 +66,13 @@ pub(super) struct ComparisonArgs {
     start_timeout: Span,
     #[command(flatten)]
     pub(super) source: Source,
-    /// What stdout shows
-    #[arg(long, value_enum, default_value = "text")]
-    pub(super) format: StdoutFormat,
+    /// What stdout shows [default: text]
+    #[arg(long, value_enum)]
+    pub(super) format: Option<StdoutFormat>,
+    #[command(flatten)]
+    outputs: OutputFlags,
+    #[command(flatten)]
+    commits: CommitFlags,
     /// Header for both sides: 'Name: value', or @FILE with such lines; may be repeated
     #[arg(short = 'H', long, value_name = "HEADER")]
     header: Vec<String>,
@@ -105,6 +117,7 @@ impl CompareArgs {
         let workload = args.source.open()?;
         let origins = args.origins()?;
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
+        let outputs = args.outputs.check(&out_dir, args.format)?;
         let earlier = self
             .resume
             .then(|| Earlier::read(&self.out_dir))
@@ -140,7 +153,8 @@ impl CompareArgs {
             tls: args.safety.tls.record(),
             pins: args.safety.resolve.clone(),
             out_dir,
-            format: args.format,
+            outputs,
+            labels: args.commits.labels(args.outputs.ci.ci, [true; 2]),
             resources,
             observe,
             allowed,
@@ -176,6 +190,10 @@ impl CompareArgs {
             check_stored(side, &gate)?;
         }
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
+        let args = &self.comparison;
+        let outputs = args.outputs.check(&out_dir, args.format)?;
+        let is_live = given.each_ref().map(|it| *it == Given::Live);
+        let labels = args.commits.labels(args.outputs.ci.ci, is_live);
         let (sides, measured) = match stored {
             [Some(baseline), Some(candidate)] => {
                 if self.comparison.source.is_given() {
@@ -184,12 +202,12 @@ impl CompareArgs {
                 ([baseline, candidate], None)
             }
             [Some(baseline), None] => {
-                let live = self.live(Side::Candidate, &baseline, (file, &out_dir))?;
+                let live = self.live(Side::Candidate, &baseline, (file, &out_dir, &labels))?;
                 let (candidate, measured) = live.measure(&baseline).await?;
                 ([baseline, candidate], Some(measured))
             }
             [None, Some(candidate)] => {
-                let live = self.live(Side::Baseline, &candidate, (file, &out_dir))?;
+                let live = self.live(Side::Baseline, &candidate, (file, &out_dir, &labels))?;
                 let (baseline, measured) = live.measure(&candidate).await?;
                 ([baseline, candidate], Some(measured))
             }
@@ -199,7 +217,8 @@ impl CompareArgs {
             sides,
             gate,
             out_dir,
-            format: self.comparison.format,
+            outputs,
+            labels,
             measured,
         };
         apart.exec()
@@ -210,7 +229,7 @@ impl CompareArgs {
         &'a self,
         side: Side,
         like: &Stored,
-        (file, out_dir): (&FileSettings, &'a OutDir),
+        (file, out_dir, labels): (&FileSettings, &'a OutDir, &[Labels; 2]),
     ) -> Result<Live<'a>, Failure> {
         let (flag, url, command, own) = match side {
             Side::Baseline => (
@@ -240,6 +259,7 @@ impl CompareArgs {
         Ok(Live {
             side,
             origin,
+            labels: labels[side.index()].clone(),
             target,
             workload,
             settings,

@@ -5,6 +5,8 @@ mod baseline;
 mod bodies;
 mod calibrate;
 mod calibration;
+mod ci;
+mod commit;
 mod compare;
 mod demo;
 mod exit;
@@ -17,6 +19,7 @@ mod labels;
 mod live;
 mod local;
 mod observe;
+mod outputs;
 mod pipeline;
 mod plan;
 mod prepare;
@@ -25,11 +28,12 @@ mod publish;
 mod ready;
 mod resume;
 mod run;
+mod schema;
 mod settings;
 mod sides;
 mod stored;
-
 mod trust;
+mod verify;
 
 use std::{
     io::{IsTerminal, Write},
@@ -74,6 +78,10 @@ enum Command {
     Baseline(baseline::BaselineCommand),
     /// Shows what a workload holds
     Inspect(inspect::InspectArgs),
+    /// Says whether a stored verdict is a PASS, of a commit, and fresh: for approval steps
+    Verify(verify::VerifyArgs),
+    /// Prints the JSON Schema of a file
+    Schema(schema::SchemaArgs),
     /// Ends a local build when proofload is gone
     #[command(name = "__guard", hide = true)]
     Guard(guard::GuardArgs),
@@ -136,6 +144,8 @@ fn execute(command: Command) -> Result<u8, Failure> {
         Command::Import(command) => command.exec(),
         Command::Baseline(command) => command.exec(),
         Command::Inspect(args) => args.exec(),
+        Command::Verify(args) => args.exec(),
+        Command::Schema(args) => Ok(args.exec()),
         Command::Guard(args) => args.exec(),
     }
 }
