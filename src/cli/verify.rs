@@ -113,7 +113,7 @@ fn check_files(verdict: &VerdictFile, path: &Path) -> anyhow::Result<Vec<String>
             Ok(found) if found == *wanted => {}
             Ok(_) => bail!("{name} was changed since: its digest is another one"),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                missing.push(name.clone())
+                missing.push(name.clone());
             }
             Err(error) => bail!("{name} cannot be read: {error}"),
         }

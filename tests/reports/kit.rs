@@ -85,7 +85,7 @@ impl Home {
         let baselines = Baselines::at(&home.path("baselines"));
         for n in 0..runs {
             let file = home.path("one.run.jsonl");
-            std::fs::write(&file, run(&mut rng, &format!("b{n}"), 1.0, false)).unwrap();
+            std::fs::write(&file, run(&mut rng, &format!("b{n}"), 1.0, stalled)).unwrap();
             baselines.save(&name, &file).unwrap();
         }
         let candidate = run(&mut rng, "c", slower, stalled);

@@ -131,7 +131,11 @@ fn action(home: &Home, inputs: &[(&str, &str)]) -> Done {
         installed.stdout
     );
     let found = home.read("output");
-    let binary = found.trim().strip_prefix("binary=").unwrap();
+    let mut named = found
+        .lines()
+        .rev()
+        .filter_map(|it| it.strip_prefix("binary="));
+    let binary = named.next().unwrap();
     let more = [("PROOFLOAD", binary), ("INPUT_OUT_DIR", "out")];
     let all = [runner.as_slice(), &more, inputs].concat();
     let compare = [bash.as_slice(), &[&compare]].concat();
