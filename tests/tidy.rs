@@ -53,7 +53,7 @@ hmac                <- workload/redact/pseudonym.rs
 httparse            <- replay/http1.rs demo/server.rs workload/import/message.rs
 humantime           <- units.rs cli/ compare/rule.rs experiment/plan.rs
 indicatif           <- cli/progress.rs
-jiff                <- cli/ workload/
+jiff                <- cli/ workload/ report/hlog.rs
 mio                 <- replay/
 nix                 <- staging/resources
 plotters            <- report/chart.rs report/rate.rs
@@ -71,7 +71,7 @@ rustls_native_certs <- tls.rs
 saphyr_parser       <- workload/import/openapi/yaml.rs
 serde               <- anywhere
 serde_json          <- workload/ run/ report/ store/baselines.rs cli/ compare/bodies/answer.rs
-sha2                <- workload/ report/html.rs store/baselines.rs
+sha2                <- workload/ report/html.rs store/digest.rs
 slab                <- replay/pool.rs
 statrs              <- compare/distribution.rs
 strsim              <- cli/settings.rs

@@ -310,8 +310,7 @@ fn compare(trap: Option<&Trap>, seed: u64) -> Vec<Comparison> {
 fn report(comparison: Comparison) -> Report {
     let place = || Place {
         label: "http://127.0.0.1:1".to_owned(),
-        address: None,
-        protocol: None,
+        ..Place::default()
     };
     Report {
         subject: Subject {
@@ -334,6 +333,7 @@ fn report(comparison: Comparison) -> Report {
             configuration: serde_json::Value::Null,
             command: String::new(),
             exit_code: 10,
+            expires_at: None,
             notes: Vec::new(),
         },
         comparison,

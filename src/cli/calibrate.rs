@@ -16,6 +16,7 @@ use super::{
     labels,
     local::{self, Origin, Ports, origin},
     observe::{ObserveSettings, Resources},
+    outputs::Outputs,
     pipeline::Pipeline,
     prepare::Prepared,
     progress::Progress,
@@ -139,7 +140,8 @@ impl CalibrateArgs {
             tls: self.safety.tls.record(),
             pins: self.safety.resolve.clone(),
             out_dir,
-            format: self.format,
+            outputs: Outputs::plain(self.format),
+            labels: Default::default(),
             resources: Resources::default(),
             observe: ObserveSettings {
                 bodies: Some(0),
@@ -152,6 +154,7 @@ impl CalibrateArgs {
         };
         let quarters = Quarters {
             pipeline,
+            format: self.format,
             place,
             label,
         };
@@ -180,6 +183,7 @@ impl CalibrateArgs {
 /// Four stretches of measuring, and what comes of them.
 struct Quarters {
     pipeline: Pipeline,
+    format: StdoutFormat,
     place: Place,
     /// What the calibration calls the deployment.
     label: String,
@@ -355,7 +359,7 @@ impl Quarters {
             interleaved,
         };
         let text = calibration::to_text(&calibration)?;
-        let shown = super::print(&match self.pipeline.format {
+        let shown = super::print(&match self.format {
             StdoutFormat::Json => text.clone(),
             _ => calibration_text(&calibration, style()),
         });

@@ -9,11 +9,13 @@ use super::{
     StdoutFormat,
     auth::{self, headers},
     calibration::{self, Place},
+    commit::CommitFlags,
     exit::Failure,
     input::{self, Safety, Source},
     live::Live,
     local::{Origin, Ports, origin},
     observe::{ObserveSettings, Resources},
+    outputs::OutputFlags,
     pipeline::Pipeline,
     resume::Earlier,
     settings::{FileSettings, GateSettings, LoadSettings, layered},
@@ -22,7 +24,7 @@ use super::{
 };
 use crate::{
     compare::Calibration,
-    run::Side,
+    run::{Labels, Side},
     store::OutDir,
     units::Span,
     workload::{Target, Workload},
@@ -65,9 +67,13 @@ pub(super) struct ComparisonArgs {
     start_timeout: Span,
     #[command(flatten)]
     pub(super) source: Source,
-    /// What stdout shows
-    #[arg(long, value_enum, default_value = "text")]
-    pub(super) format: StdoutFormat,
+    /// What stdout shows [default: text]
+    #[arg(long, value_enum)]
+    pub(super) format: Option<StdoutFormat>,
+    #[command(flatten)]
+    outputs: OutputFlags,
+    #[command(flatten)]
+    commits: CommitFlags,
     /// Header for both sides: 'Name: value', @FILE with such lines, or $NAME for a variable of the
     /// environment that holds them; may be repeated
     #[arg(short = 'H', long, value_name = "HEADER")]
@@ -128,6 +134,7 @@ impl CompareArgs {
         let workload = args.source.open(&file, &load)?;
         let origins = args.origins()?;
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
+        let outputs = args.outputs.check(&out_dir, args.format)?;
         let earlier = self
             .resume
             .then(|| Earlier::read(&self.out_dir))
@@ -163,7 +170,8 @@ impl CompareArgs {
             tls: args.safety.tls.record(),
             pins: args.safety.resolve.clone(),
             out_dir,
-            format: args.format,
+            outputs,
+            labels: args.commits.labels(args.outputs.ci.ci, [true; 2]),
             resources,
             observe,
             allowed,
@@ -199,6 +207,10 @@ impl CompareArgs {
             check_stored(side, &gate)?;
         }
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
+        let args = &self.comparison;
+        let outputs = args.outputs.check(&out_dir, args.format)?;
+        let is_live = given.each_ref().map(|it| *it == Given::Live);
+        let labels = args.commits.labels(args.outputs.ci.ci, is_live);
         let (sides, measured) = match stored {
             [Some(baseline), Some(candidate)] => {
                 if self.comparison.source.is_given() {
@@ -209,12 +221,12 @@ impl CompareArgs {
                 ([baseline, candidate], None)
             }
             [Some(baseline), None] => {
-                let live = self.live(Side::Candidate, &baseline, (file, &out_dir))?;
+                let live = self.live(Side::Candidate, &baseline, (file, &out_dir, &labels))?;
                 let (candidate, measured) = live.measure(&baseline).await?;
                 ([baseline, candidate], Some(measured))
             }
             [None, Some(candidate)] => {
-                let live = self.live(Side::Baseline, &candidate, (file, &out_dir))?;
+                let live = self.live(Side::Baseline, &candidate, (file, &out_dir, &labels))?;
                 let (baseline, measured) = live.measure(&candidate).await?;
                 ([baseline, candidate], Some(measured))
             }
@@ -224,7 +236,8 @@ impl CompareArgs {
             sides,
             gate,
             out_dir,
-            format: self.comparison.format,
+            outputs,
+            labels,
             measured,
         };
         apart.exec()
@@ -235,7 +248,7 @@ impl CompareArgs {
         &'a self,
         side: Side,
         like: &Stored,
-        (file, out_dir): (&FileSettings, &'a OutDir),
+        (file, out_dir, labels): (&FileSettings, &'a OutDir, &[Labels; 2]),
     ) -> Result<Live<'a>, Failure> {
         let (flag, url, command, own) = match side {
             Side::Baseline => (
@@ -266,6 +279,7 @@ impl CompareArgs {
         Ok(Live {
             side,
             origin,
+            labels: labels[side.index()].clone(),
             target,
             workload,
             settings,

@@ -9,6 +9,7 @@ use super::{
     exit::{self, Failure},
     labels::draw_seed,
     observe::{ObserveSettings, Resources},
+    outputs::OutputFlags,
     pipeline::Pipeline,
     say,
     settings::{GateSettings, LoadSettings},
@@ -36,9 +37,11 @@ pub(super) struct DemoArgs {
     /// Makes every random choice repeatable [default: drawn and printed]
     #[arg(long)]
     seed: Option<u64>,
-    /// What stdout shows
-    #[arg(long, value_enum, default_value = "text")]
-    format: StdoutFormat,
+    /// What stdout shows [default: text]
+    #[arg(long, value_enum)]
+    format: Option<StdoutFormat>,
+    #[command(flatten)]
+    outputs: OutputFlags,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -62,6 +65,7 @@ impl DemoArgs {
         let seed = self.seed.unwrap_or_else(draw_seed);
         let workload = workload::demo().map_err(Failure::bug)?;
         let out_dir = OutDir::check(&self.out_dir).map_err(Failure::usage)?;
+        let outputs = self.outputs.check(&out_dir, self.format)?;
         let pair = Pair::start(scenario, seed).map_err(Failure::bug)?;
         say(&format!(
             "demo: baseline on {}, candidate on {} (scenario {name})",
@@ -88,7 +92,8 @@ impl DemoArgs {
             tls: serde_json::Value::Null,
             pins: Vec::new(),
             out_dir,
-            format: self.format,
+            outputs,
+            labels: Default::default(),
             resources: Resources::default(),
             // Both sides answer the same text by construction.
             observe: ObserveSettings {

@@ -5,16 +5,22 @@ use crate::{
     clock::wall_ns,
     replay::{Arrangement, Arrivals, mean_rate},
     report::{Place, Recorded},
-    run::{TargetRecord, WorkloadRecord},
+    run::{Labels, TargetRecord, WorkloadRecord},
+    units::Span,
     workload::{Protocol, Target, Workload, redact::masked},
 };
 
 /// A target as the run file names it.
-pub(super) fn target_record(resolved: Option<&Target>, target: &Target) -> TargetRecord {
+pub(super) fn target_record(
+    resolved: Option<&Target>,
+    target: &Target,
+    labels: &Labels,
+) -> TargetRecord {
     let address = resolved.and_then(|target| target.address.as_ref());
     TargetRecord {
         url: target.url.to_string(),
         address: address.map(ToString::to_string).unwrap_or_default(),
+        labels: labels.clone(),
     }
 }
 
@@ -51,7 +57,7 @@ pub(super) fn recorded(workload: &Workload, arrivals: Arrivals) -> Recorded {
 }
 
 /// A target as reports name it.
-pub(super) fn place(target: &Target) -> Place {
+pub(super) fn place(target: &Target, labels: &Labels) -> Place {
     let address = target.address.as_ref().map(ToString::to_string);
     Place {
         label: target.url.to_string(),
@@ -61,6 +67,7 @@ pub(super) fn place(target: &Target) -> Place {
             Protocol::Http1 => Some("HTTP/1.1".to_owned()),
             Protocol::Http2 => Some("HTTP/2".to_owned()),
         },
+        labels: labels.clone(),
     }
 }
 
@@ -100,7 +107,15 @@ pub(super) fn now() -> String {
     format!("{now:.0}")
 }
 
-/// The command line that does the same again: header values and secrets in requests hidden, the seed added.
+/// The instant so long after another, both in RFC 3339; `None` where that is no instant.
+pub(super) fn after(at: &str, span: Span) -> Option<String> {
+    let at: jiff::Timestamp = at.parse().ok()?;
+    let then = at.checked_add(span.duration()).ok()?;
+    Some(format!("{then:.0}"))
+}
+
+/// The command line that does the same again: header values and secrets in requests hidden, the
+/// seed added.
 pub(super) fn command(seed: u64) -> String {
     // Arguments need not be UTF-8: paths are not.
     let args = std::env::args_os().skip(1);
@@ -165,6 +180,19 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instant_and_a_span_are_a_later_instant() {
+        let day = Span::from_secs(24 * 3600);
+        for (at, then) in [
+            ("2026-02-28T23:59:59Z", Some("2026-03-01T23:59:59Z")),
+            ("2026-03-01T12:00:00.75+02:00", Some("2026-03-02T10:00:00Z")),
+            ("yesterday", None),
+            ("9999-12-30T22:00:00Z", None),
+        ] {
+            assert_eq!(after(at, day).as_deref(), then, "{at}");
+        }
+    }
 
     #[test]
     fn a_command_can_be_pasted_and_holds_no_header_value() {

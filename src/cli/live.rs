@@ -23,7 +23,7 @@ use super::{
 use crate::{
     experiment::{Experiment, News, conduct},
     replay::{Load, mean_rate},
-    run::{Run, RunHeader, Side},
+    run::{Labels, Run, RunHeader, Side},
     staging::Local,
     store::{OutDir, RunLog, create_log},
     units::Span,
@@ -34,6 +34,8 @@ use crate::{
 pub(super) struct Live<'a> {
     pub(super) side: Side,
     pub(super) origin: Origin,
+    /// What it was built from.
+    pub(super) labels: Labels,
     pub(super) target: Target,
     pub(super) workload: Workload,
     /// Those of the stored side, where none were given.
@@ -162,7 +164,7 @@ impl Live<'_> {
     }
 
     fn header(&self, load: &Load, addresses: &[Address]) -> RunHeader {
-        let record = labels::target_record(Some(&self.target), &self.target);
+        let record = labels::target_record(Some(&self.target), &self.target, &self.labels);
         let settings = LoadSettings {
             seed: Some(load.seed),
             ..self.settings.clone()

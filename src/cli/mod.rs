@@ -6,6 +6,8 @@ mod baseline;
 mod bodies;
 mod calibrate;
 mod calibration;
+mod ci;
+mod commit;
 mod compare;
 mod demo;
 mod exit;
@@ -19,6 +21,7 @@ mod labels;
 mod live;
 mod local;
 mod observe;
+mod outputs;
 mod pipeline;
 mod plan;
 mod prepare;
@@ -30,12 +33,13 @@ mod resume;
 mod run;
 mod sample;
 mod scan;
+mod schema;
 mod settings;
 mod sides;
 mod stale;
 mod stored;
-
 mod trust;
+mod verify;
 
 use std::{
     io::{IsTerminal, Write},
@@ -84,6 +88,10 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Finds secrets that are left in a file; exit code 3 when there are any
     Scan(scan::ScanArgs),
+    /// Says whether a stored verdict is a PASS, of a commit, and fresh: for approval steps
+    Verify(verify::VerifyArgs),
+    /// Prints the JSON Schema of a file
+    Schema(schema::SchemaArgs),
     /// Ends a local build when proofload is gone
     #[command(name = "__guard", hide = true)]
     Guard(guard::GuardArgs),
@@ -148,6 +156,8 @@ fn execute(command: Command) -> Result<u8, Failure> {
         Command::Inspect(args) => args.exec(),
         Command::Sample(args) => args.exec(),
         Command::Scan(args) => args.exec(),
+        Command::Verify(args) => args.exec(),
+        Command::Schema(args) => Ok(args.exec()),
         Command::Guard(args) => args.exec(),
     }
 }

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 
 use super::{
-    StdoutFormat, bodies,
+    bodies,
     exit::{self, Failure},
     host, input, labels,
     local::{self, Build},
     observe::{self, ObserveSettings},
+    outputs::Outputs,
     prepare::{Prepared, Wanted},
     probes,
     progress::Progress,
@@ -27,7 +28,7 @@ use crate::{
     experiment::{Ended, News, conduct},
     replay::{Load, mean_rate},
     report::{Report, Subject, Totals},
-    run::{RunHeader, Side},
+    run::{Labels, RunHeader, Side},
     staging::{Local, Pin, Probes},
     store::{OutDir, RunLog, create_log},
     tls::Trust,
@@ -49,7 +50,9 @@ pub(super) struct Pipeline {
     pub(super) tls: serde_json::Value,
     pub(super) pins: Vec<Pin>,
     pub(super) out_dir: OutDir,
-    pub(super) format: StdoutFormat,
+    pub(super) outputs: Outputs,
+    /// What the sides were built from.
+    pub(super) labels: [Labels; 2],
     pub(super) resources: observe::Resources,
     pub(super) observe: ObserveSettings,
     pub(super) allowed: Vec<String>,
@@ -275,8 +278,8 @@ impl Pipeline {
             started_at,
             elapsed_ns: ended.footer.elapsed_ns
                 + self.earlier.as_ref().map_or(0, Earlier::elapsed_ns),
-            baseline: labels::place(&self.targets[0]),
-            candidate: labels::place(&self.targets[1]),
+            baseline: labels::place(&self.targets[0], &self.labels[0]),
+            candidate: labels::place(&self.targets[1], &self.labels[1]),
             workload: labels::workload(&self.workload),
             arrangement: labels::arrangement(prepared.plan.layout.arrangement).to_owned(),
             rate: labels::rate(&self.workload, prepared.arrivals),
@@ -284,6 +287,7 @@ impl Pipeline {
             configuration: self.configuration(prepared),
             command: labels::command(prepared.experiment.load.seed),
             exit_code: exit::of_run(ended.interrupt, ended.storage.is_none(), verdict),
+            expires_at: None,
             notes,
         };
         let is_open = comparison.verdict == Verdict::Inconclusive;
@@ -297,7 +301,7 @@ impl Pipeline {
             storage: ended.storage,
             verdict,
         };
-        let code = publish(report, &self.out_dir, self.format, end);
+        let code = publish(report, &self.out_dir, &self.outputs, end);
         if is_open {
             say("to go on where it ended, give the same command with --resume");
         }
@@ -312,6 +316,7 @@ impl Pipeline {
                 labels::target_record(
                     prepared.experiment.load.targets[side.index()].as_ref(),
                     target,
+                    &self.labels[side.index()],
                 ),
             )
         });

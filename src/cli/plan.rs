@@ -61,7 +61,7 @@ impl PlanArgs {
             say(&format!("note: {line}"));
         }
         let outlook = outlook(&prepared, labels::rate(&workload, prepared.arrivals))?;
-        let text = match args.format {
+        let text = match args.format.unwrap_or(StdoutFormat::Text) {
             StdoutFormat::Text => outlook_text(&outlook),
             StdoutFormat::Json => outlook_json(&outlook),
             StdoutFormat::Markdown => format!("```\n{}```\n", outlook_text(&outlook)),

@@ -1,11 +1,13 @@
 //! The end of a comparison: its reports into the output directory, one of them onto stdout, and
 //! the exit code that is true once all of that has worked or failed.
 
-use super::{StdoutFormat, exit, say, style};
+use std::{collections::BTreeMap, io};
+
+use super::{exit, labels, outputs::Outputs, say};
 use crate::{
     experiment::Interrupt,
-    report::{FILES, Format, Report, render},
-    store::{OutDir, StoreError},
+    report::{FILES, Report, Style, VerdictFile, printable, render},
+    store::{OutDir, StoreError, digest, digest_file},
 };
 
 /// How a comparison ended, besides its verdict.
@@ -19,29 +21,60 @@ pub(super) struct End {
 }
 
 /// Writes and shows a report; returns the exit code.
-pub(super) fn publish(mut report: Report, out_dir: &OutDir, format: StdoutFormat, end: End) -> u8 {
-    let mut storage = end.storage;
-    report.subject.exit_code = exit::of_run(end.interrupt, storage.is_none(), end.verdict);
+pub(super) fn publish(mut report: Report, out_dir: &OutDir, outputs: &Outputs, end: End) -> u8 {
+    let subject = &mut report.subject;
+    subject.expires_at = labels::after(&subject.started_at, outputs.valid_for());
+    let mut failed: Option<anyhow::Error> = end.storage.map(Into::into);
+    report.subject.exit_code = exit::of_run(end.interrupt, failed.is_none(), end.verdict);
+    let mut digests = BTreeMap::new();
     for (name, format) in FILES {
-        let text = render(&report, format, crate::report::Style::default());
-        if let Err(error) = out_dir.write(name, text.as_bytes()) {
-            storage.get_or_insert(error);
+        let text = render(&report, format, Style::default());
+        match out_dir.write(name, text.as_bytes()) {
+            Ok(()) => drop(digests.insert(name.to_owned(), digest(text.as_bytes()))),
+            Err(error) => drop(failed.get_or_insert(error.into())),
         }
     }
-    let code = exit::of_run(end.interrupt, storage.is_none(), end.verdict);
+    for error in outputs.write_files(&report, out_dir) {
+        failed.get_or_insert(error);
+    }
+    // Last, so that what it says of the others holds.
+    report.subject.exit_code = exit::of_run(end.interrupt, failed.is_none(), end.verdict);
+    if let Err(error) = verdict(&report, out_dir, digests) {
+        failed.get_or_insert(error);
+    }
+    let code = exit::of_run(end.interrupt, failed.is_none(), end.verdict);
     report.subject.exit_code = code;
-    let format = match format {
-        StdoutFormat::Text => Format::Text,
-        StdoutFormat::Json => Format::Json,
-        StdoutFormat::Markdown => Format::Markdown,
+    outputs.tell(&report, out_dir);
+    let shown = match outputs.shown(&report, out_dir) {
+        Ok(text) => super::print(&text),
+        Err(error) => {
+            say(&format!("proofload: {}", printable(&format!("{error:#}"))));
+            false
+        }
     };
-    let shown = super::print(&render(&report, format, style()));
-    match storage {
-        Some(error) => say(&format!("proofload: {error}")),
+    match failed {
+        Some(error) => say(&format!("proofload: {}", printable(&format!("{error:#}")))),
         None => say(&format!(
             "report: {}",
             out_dir.file("report.html").display()
         )),
     }
     exit::of_run(end.interrupt, shown, code)
+}
+
+/// Writes `verdict.json` with the digests of the files beside it.
+fn verdict(
+    report: &Report,
+    out_dir: &OutDir,
+    mut digests: BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    let name = "run.jsonl";
+    match digest_file(&out_dir.file(name)) {
+        Ok(digest) => drop(digests.insert(name.to_owned(), digest)),
+        // Why it is not there was said where it was to be written.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    let text = VerdictFile::of(report, digests).json();
+    Ok(out_dir.write("verdict.json", text.as_bytes())?)
 }

@@ -9,7 +9,7 @@ use crate::{
     compare::{Policy, RoundEvidence, Session, Verdict, judge},
     experiment::{CARRIED_OUT, Judgement, Plan, rounds_of},
     replay::Layout,
-    run::{Run, RunHeader, Side, Slot},
+    run::{COMMIT, Run, RunHeader, Side, Slot},
 };
 
 /// What was measured already.
@@ -159,12 +159,22 @@ impl Earlier {
                 .collect()
         };
         let same = |group, keys: &[&str]| part(now, group, keys) == part(then, group, keys);
+        // What was not said then, or is not said now, is no other commit.
+        let rebuilt = |side: &Side| {
+            let built = |header: &RunHeader| header.targets.get(side)?.labels.get(COMMIT).cloned();
+            let both = built(now).zip(built(then));
+            both.is_some_and(|(now, then)| now != then)
+        };
         let differs = if now.workload.digest != then.workload.digest {
             "the workload"
         } else if !targets(&Side::Baseline) {
             "the baseline"
         } else if !targets(&Side::Candidate) {
             "the candidate"
+        } else if rebuilt(&Side::Baseline) {
+            "the commit of the baseline"
+        } else if rebuilt(&Side::Candidate) {
+            "the commit of the candidate"
         } else if !same("load", &["arrivals", "rate", "speed"]) {
             "the load (--arrivals, --rate or --speed)"
         } else if !same("load", &["cookies"]) {

@@ -14,6 +14,8 @@ use clap::Args;
 use super::{
     StdoutFormat,
     auth::{self, headers},
+    ci::{self, CiFlag},
+    commit::Commit,
     exit::{self, Failure},
     host,
     input::{self, Safety, Source},
@@ -33,7 +35,7 @@ use crate::{
     experiment::{Ended, Experiment, News, conduct},
     replay::{Arrivals, Layout, Load, mean_rate},
     report::{RunReport, Totals},
-    run::{RunHeader, Side},
+    run::{Labels, RunHeader, Side},
     staging::{Meter, Place},
     store::{BASELINES, BaselineName, Baselines, RunLog, create_log},
     tls::Trust,
@@ -103,6 +105,11 @@ pub(super) struct RunArgs {
         help_heading = "Load"
     )]
     loops: Option<u32>,
+    /// The commit that the target was built from [default: that of the CI service]
+    #[arg(long, env = "PROOFLOAD_COMMIT", value_name = "SHA")]
+    commit: Option<Commit>,
+    #[command(flatten)]
+    ci: CiFlag,
     #[command(flatten)]
     safety: Safety,
     #[command(flatten)]
@@ -205,6 +212,12 @@ impl RunArgs {
             say(&format!("note: {}", crate::report::printable(&note)));
         }
         code
+    }
+
+    /// What the target was built from.
+    fn labels(&self) -> Labels {
+        let commit = self.commit.clone().or_else(|| ci::commit(self.ci.ci));
+        commit.map_or_else(Labels::new, |commit| commit.labels())
     }
 
     /// The name to keep the run under.
@@ -311,7 +324,8 @@ impl RunArgs {
         config: serde_json::Value,
     ) -> Result<u8, Failure> {
         let started_at = labels::now();
-        let record = labels::target_record(Some(target), target);
+        let labels = self.labels();
+        let record = labels::target_record(Some(target), target, &labels);
         let header = RunHeader {
             proofload_run: crate::run::VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -387,7 +401,7 @@ impl RunArgs {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,
             elapsed_ns: ended.footer.elapsed_ns,
-            target: labels::place(target),
+            target: labels::place(target, &self.labels()),
             workload: labels::workload(&load.workload),
             rate: labels::rate(&load.workload, load.arrivals),
             seed: load.seed,

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 
 use super::{
-    StdoutFormat,
+    commit,
     exit::{self, Failure},
     labels,
     local::Origin,
+    outputs::Outputs,
     publish::{End, publish},
     run::ROUNDS_MIN,
     say,
@@ -25,8 +26,8 @@ use crate::{
     experiment::Interrupt,
     report::{Place, Report, Subject, Totals},
     run::{
-        Run, RunFooter, RunHeader, STORED, Side, Slot, arrangement, footer_line, header_line,
-        side_rounds, slot_line,
+        Labels, Run, RunFooter, RunHeader, STORED, Side, Slot, TargetRecord, arrangement,
+        footer_line, header_line, side_rounds, slot_line,
     },
     store::{OutDir, Readers, StoreError, write_with},
     units::{SECOND_NS, Span},
@@ -51,7 +52,9 @@ pub(super) struct Apart {
     pub(super) sides: [Stored; 2],
     pub(super) gate: GateSettings,
     pub(super) out_dir: OutDir,
-    pub(super) format: StdoutFormat,
+    pub(super) outputs: Outputs,
+    /// What the sides were built from, as far as it was given now.
+    pub(super) labels: [Labels; 2],
     /// What came of measuring one of them now; absent when nothing was sent.
     pub(super) measured: Option<Measured>,
 }
@@ -170,7 +173,7 @@ impl Apart {
             comparison,
             totals: self.totals(),
         };
-        Ok(publish(report, &self.out_dir, self.format, end))
+        Ok(publish(report, &self.out_dir, &self.outputs, end))
     }
 
     fn judge(&self, policy: &Policy) -> Result<Comparison, Failure> {
@@ -223,7 +226,12 @@ impl Apart {
         let targets = Side::BOTH.into_iter().filter_map(|side| {
             let stored = &self.sides[side.index()];
             let target = stored.run.header.targets.get(&stored.side)?;
-            Some((side, target.clone()))
+            let labels = self.labels_of(side);
+            let target = TargetRecord {
+                labels,
+                ..target.clone()
+            };
+            Some((side, target))
         });
         let of = |side: Side| {
             let stored = &self.sides[side.index()];
@@ -265,6 +273,14 @@ impl Apart {
                 "candidate": of(Side::Candidate),
             }),
         }
+    }
+
+    /// What a side was built from: as its run says, unless it was given now.
+    fn labels_of(&self, side: Side) -> Labels {
+        let stored = &self.sides[side.index()];
+        let target = stored.run.header.targets.get(&stored.side);
+        let known = target.map(|target| target.labels.clone());
+        commit::over(&self.labels[side.index()], &known.unwrap_or_default())
     }
 
     /// The run that began last.
@@ -331,6 +347,7 @@ impl Apart {
                 label: stored.label.clone(),
                 address: target.map(|target| target.url.clone()),
                 protocol: None,
+                labels: self.labels_of(side),
             }
         };
         let load = self.sides[0].load().unwrap_or_default();
@@ -364,6 +381,7 @@ impl Apart {
             command: labels::command(header.seed),
             // Known once everything is stored.
             exit_code: exit::PASS,
+            expires_at: None,
             notes: notes.into_iter().chain(found).collect(),
         }
     }

@@ -20,6 +20,15 @@ pub(super) fn besides(comparison: &Comparison) -> Vec<&Change> {
         .collect()
 }
 
+/// Gate changes whose figures may stand in a history: those of a measurement that can be trusted.
+pub(super) fn trusted(comparison: &Comparison) -> Vec<&Change> {
+    let judged = judged(comparison).into_iter();
+    let sound = judged.filter(|change| change.status != Status::Invalid);
+    sound
+        .filter(|_| comparison.verdict != Verdict::Invalid)
+        .collect()
+}
+
 /// What could not be judged, each with its reason, in sentences; `show` quotes endpoints.
 pub(super) fn not_judged(comparison: &Comparison, show: &dyn Fn(&str) -> String) -> Vec<String> {
     let all = comparison.changes.iter();

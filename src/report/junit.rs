@@ -3,11 +3,11 @@
 //! REGRESSED is a failure, INCONCLUSIVE and NOT JUDGED are skipped, INVALID is an error. A
 //! verdict that no single case explains gets a case of its own, so that it is never lost.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report as Xml, TestCase, TestCaseStatus, TestSuite};
 
+use super::names::Names;
 use super::sentence::judged_from;
 use super::words::{self, change_cell, level_cell, tolerance_cell};
 use super::{Report, findings, printable};
@@ -31,14 +31,10 @@ pub(super) fn render(report: &Report) -> String {
         suite.add_property((printable(&warning.code), printable(&warning.text)));
     }
     let class = class_name(source);
-    let mut names = BTreeSet::new();
+    let mut names = Names::default();
     for (name, status) in cases(report) {
         // Of two cases with one name GitLab would only count the first.
-        let mut unique = name.clone();
-        while !names.insert(unique.clone()) {
-            unique = format!("{name} ({})", names.len());
-        }
-        let mut test = TestCase::new(&unique, status);
+        let mut test = TestCase::new(names.unique(&name), status);
         test.set_classname(&class).set_time(Duration::ZERO);
         suite.add_test_case(test);
     }
@@ -94,8 +90,7 @@ fn whole(comparison: &Comparison) -> TestCaseStatus {
 
 fn case(change: &Change, apart: bool) -> (String, TestCaseStatus) {
     let endpoint = printable(&change.endpoint);
-    let limit = change.limit.map_or("", |_| " limit");
-    let name = format!("{endpoint} {}{limit}", change.metric.name());
+    let name = words::change_name(change);
     let mut message = words::sentence(change, &endpoint);
     if apart {
         message = format!("{message} ({})", words::APART);

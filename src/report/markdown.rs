@@ -3,13 +3,17 @@
 //! Foreign text stands in code spans only, where neither mentions, links, images nor HTML act.
 
 use super::words::{self, change_cell, level_cell, status_sign, status_word, tolerance_cell};
-use super::{Report, findings};
+use super::{Place, Report, findings};
 use crate::compare::{Change, Verdict};
 use crate::run::Side;
 use crate::text::{printable, shorten};
 
 /// What a step summary surely takes, in bytes.
-const LIMIT: usize = 900_000;
+pub(super) const SUMMARY_MAX: usize = 900_000;
+/// What a comment surely takes, in bytes: GitHub's has 65,536 characters.
+pub(super) const COMMENT_MAX: usize = 60_000;
+/// By this a script finds the comment that it wrote before. Nobody sees it.
+pub(super) const MARK: &str = "<!-- proofload summary -->";
 /// Room kept for the note on what was left out and for closing tags.
 const RESERVE: usize = 1_000;
 /// Longer names and texts are cut, in characters.
@@ -21,15 +25,15 @@ const HEADER: &str = concat!(
 );
 
 /// Lines up to the limit; what does not fit is counted.
-#[derive(Default)]
 struct Page {
     text: String,
+    limit: usize,
     left_out: u64,
 }
 
 impl Page {
     fn push(&mut self, line: &str) {
-        if self.text.len() + line.len() > LIMIT - RESERVE {
+        if self.text.len() + line.len() + RESERVE > self.limit {
             self.left_out += 1;
         } else {
             self.text.push_str(line);
@@ -55,10 +59,14 @@ impl Page {
     }
 }
 
-/// The summary, at most 900 KB.
-pub(super) fn render(report: &Report) -> String {
+/// The summary, at most so many bytes, which are some thousand or more.
+pub(super) fn render(report: &Report, limit: usize) -> String {
     let comparison = &report.comparison;
-    let mut page = Page::default();
+    let mut page = Page {
+        text: format!("{MARK}\n"),
+        limit,
+        left_out: 0,
+    };
     let said = words::verdict_sentence(comparison, &code);
     let sign = match comparison.verdict {
         Verdict::Pass => "✅",
@@ -101,13 +109,18 @@ fn compared(report: &Report) -> String {
     let subject = &report.subject;
     format!(
         "\n{} against the baseline {}, workload {}, {}, {}, started {}.\n",
-        code(&subject.candidate.label),
-        code(&subject.baseline.label),
+        place(&subject.candidate),
+        place(&subject.baseline),
         code(&subject.workload.source),
         prose(&subject.arrangement),
         words::elapsed(subject.elapsed_ns),
         code(&subject.started_at),
     )
+}
+
+fn place(place: &Place) -> String {
+    let commit = place.commit().map(|it| format!(" (commit {})", code(it)));
+    format!("{}{}", code(&place.label), commit.unwrap_or_default())
 }
 
 fn details(page: &mut Page, report: &Report) {
@@ -252,10 +265,22 @@ mod tests {
                 ..row.clone()
             })
             .collect();
-        let text = render(&report);
-        assert!(text.len() <= LIMIT, "{}", text.len());
-        assert!(text.contains("left out; see `report.html`"));
-        let tags = |tag| text.matches(tag).count();
-        assert_eq!(tags("<details>"), tags("</details>"));
+        for limit in [SUMMARY_MAX, COMMENT_MAX, 4_000] {
+            let text = render(&report, limit);
+            assert!(text.len() <= limit, "{}", text.len());
+            assert!(text.contains("left out; see `report.html`"));
+            let tags = |tag| text.matches(tag).count();
+            assert_eq!(tags("<details>"), tags("</details>"));
+        }
+    }
+
+    #[test]
+    fn the_commit_of_a_side_stands_beside_it() {
+        let mut report = sample::report();
+        let labels = &mut report.subject.candidate.labels;
+        labels.insert(crate::run::COMMIT.to_owned(), "4f1c2e9".to_owned());
+        let text = render(&report, SUMMARY_MAX);
+        let said = "`https://candidate.shop.example` (commit `4f1c2e9`) against the baseline";
+        assert!(text.contains(said), "{text}");
     }
 }

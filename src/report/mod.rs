@@ -5,16 +5,23 @@
 //! from [`Totals`]. All language is in `words` and `sentence`, all foreign text passes through
 //! `escape`.
 
+mod bencher;
+mod benchmark_action;
 mod calibration;
 mod chart;
 mod csv;
 mod fidelity;
 mod findings;
+mod format;
+mod github;
+mod hlog;
 mod html;
 mod json;
 mod junit;
 mod markdown;
+mod metrics;
 mod mix;
+mod names;
 mod numbers;
 mod plan;
 mod rate;
@@ -25,6 +32,7 @@ mod table;
 mod text;
 mod totals;
 mod used;
+mod verdict;
 pub mod words;
 
 #[cfg(test)]
@@ -35,6 +43,9 @@ mod sample;
 pub use crate::text::printable;
 pub use calibration::calibration_text;
 pub use fidelity::{Mix, Recorded, SideFidelity};
+pub use format::{FILES, Format, KINDS, Kind, Row, render};
+pub use github::{annotations, step_outputs, step_summary};
+pub use hlog::hlog;
 pub use json::{ReadError, SCHEMA, read_json};
 pub use mix::{SampleMix, mix_text};
 pub use plan::{Outlook, outlook_json, outlook_text};
@@ -43,6 +54,7 @@ pub use run::{RUN_SCHEMA, RunReport};
 pub use subject::{Place, Subject, Workload};
 pub use totals::{Counts, EndpointTotals, Figures, Quantiles, SideConnections, SideHealth, Totals};
 pub use used::SideResources;
+pub use verdict::{VERDICT_SCHEMA, VerdictError, VerdictFile};
 
 use crate::compare::Comparison;
 
@@ -57,23 +69,6 @@ pub struct Report {
     pub totals: Figures,
 }
 
-/// The formats of a comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// A table for the terminal, at most 100 columns.
-    Text,
-    /// `report.json`, for machines.
-    Json,
-    /// A summary for pull requests and step summaries, at most 900 KB.
-    Markdown,
-    /// One self-contained page.
-    Html,
-    /// One case for each endpoint and gate metric.
-    Junit,
-    /// One row for each endpoint and metric.
-    Csv,
-}
-
 /// How text is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Style {
@@ -83,27 +78,6 @@ pub struct Style {
 
 /// The code of the warning that no certificate was checked; it stands in red.
 pub const INSECURE: &str = "insecure";
-
-/// The files of an output directory, beside the run file.
-pub const FILES: [(&str, Format); 5] = [
-    ("report.html", Format::Html),
-    ("report.json", Format::Json),
-    ("junit.xml", Format::Junit),
-    ("summary.md", Format::Markdown),
-    ("changes.csv", Format::Csv),
-];
-
-/// The report in one format. Each ends with a line feed.
-pub fn render(report: &Report, format: Format, style: Style) -> String {
-    match format {
-        Format::Text => text::render(report, style),
-        Format::Json => json::render(report),
-        Format::Markdown => markdown::render(report),
-        Format::Html => html::render(report),
-        Format::Junit => junit::render(report),
-        Format::Csv => csv::render(report),
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -145,6 +145,13 @@ pub fn plural(n: impl Display + Copy, noun: &str) -> String {
     format!("{} {noun}{ending}", grouped(&n))
 }
 
+/// A value to so many significant digits; a zero has no sign.
+pub(super) fn significant(value: f64, digits: usize) -> f64 {
+    let places = digits.saturating_sub(1);
+    let rounded = format!("{value:.places$e}").parse().unwrap_or(value);
+    if rounded == 0.0 { 0.0 } else { rounded }
+}
+
 /// A float as a whole number.
 pub(super) fn rounded(value: f64) -> String {
     grouped(&format!("{value:.0}"))
@@ -234,6 +241,15 @@ mod tests {
             sizes,
             ["0 B", "64 B", "1.00 kB", "12.3 kB", "500 MB", "2.00 GB"]
         );
+        let digits = [
+            (0.123_456, 3),
+            (14_022_000.000_000_004, 7),
+            (-0.0, 3),
+            (1.0 / 3.0, 1),
+        ];
+        let digits = digits.map(|(value, digits)| significant(value, digits).to_string());
+        assert_eq!(digits, ["0.123", "14022000", "0", "0.3"]);
+        assert!(significant(f64::NAN, 3).is_nan());
         assert_eq!(plural(1, "round"), "1 round");
         assert_eq!(plural(1_000, "round"), "1,000 rounds");
     }

@@ -67,6 +67,7 @@ fn subject() -> Subject {
         label: label.to_owned(),
         address: Some(format!("10.0.0.7:{port}")),
         protocol: Some("HTTP/1.1".to_owned()),
+        ..Place::default()
     };
     Subject {
         title: "shop: v2.4 against v2.3".into(),
@@ -90,6 +91,7 @@ fn subject() -> Subject {
                   --candidate https://candidate.shop.example -w workloads/shop.jsonl"
             .into(),
         exit_code: 10,
+        expires_at: None,
         notes: vec!["Both sides answered each of 2 endpoints once.".into()],
     }
 }

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::printable;
+use crate::run::{COMMIT, Labels};
 
 /// What was compared, when, with which load, and how to do it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,12 +36,15 @@ pub struct Subject {
     pub command: String,
     /// What the process ends with.
     pub exit_code: u8,
+    /// Until when the verdict may be relied on, in RFC 3339; absent where nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
     /// What the preflight found, one plain sentence each.
     pub notes: Vec<String>,
 }
 
 /// One deployment, or the stored run that stands in for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The URL, the name of a baseline or the run file.
     pub label: String,
@@ -49,14 +53,24 @@ pub struct Place {
     /// What was spoken there, such as `HTTP/2`.
     #[serde(default)]
     pub protocol: Option<String>,
+    /// What it was built from, where that is known.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 impl Place {
-    /// Label and address, safe to print.
+    /// The commit it was built from, where that is known.
+    pub fn commit(&self) -> Option<&str> {
+        self.labels.get(COMMIT).map(String::as_str)
+    }
+
+    /// Label, address and commit, safe to print.
     pub(super) fn shown(&self) -> String {
         let label = printable(&self.label);
         let known = [&self.address, &self.protocol].into_iter().flatten();
-        let known: Vec<_> = known.map(|text| printable(text)).collect();
+        let known = known.map(|text| printable(text));
+        let commit = self.commit().map(|it| format!("commit {}", printable(it)));
+        let known: Vec<_> = known.chain(commit).collect();
         if known.is_empty() {
             return label;
         }

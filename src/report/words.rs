@@ -13,6 +13,7 @@ use crate::compare::{
     metric::{Kind, Unit},
 };
 use crate::run::{Side, WORKLOAD};
+use crate::text::printable;
 
 /// The verdict as people and scripts search for it.
 pub fn verdict_word(verdict: Verdict) -> &'static str {
@@ -132,6 +133,14 @@ fn complaint(change: &Change) -> &'static str {
         }
         _ => traits.words.complaint,
     }
+}
+
+/// What a row is called where it has a name of its own: `GET /cart p99`, with `limit` behind it
+/// where it was held to one. Safe to print.
+pub(super) fn change_name(change: &Change) -> String {
+    let limit = change.limit.map_or("", |_| " limit");
+    let endpoint = printable(&change.endpoint);
+    format!("{endpoint} {}{limit}", change.metric.name())
 }
 
 /// The change with its interval: `+7.2 % [+4.1, +10.4]`, or for a limit the candidate's level:

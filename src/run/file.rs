@@ -40,13 +40,22 @@ pub struct RunHeader {
     pub config: serde_json::Value,
 }
 
+/// What is known of a deployment besides where it is, by name; [`COMMIT`] is one.
+pub type Labels = BTreeMap<String, String>;
+
+/// The label that holds the commit which a deployment was built from.
+pub const COMMIT: &str = "commit";
+
 /// One deployment as it was spoken to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetRecord {
     /// The base URL.
     pub url: String,
     /// The address it was pinned to.
     pub address: String,
+    /// What it was built from, where that was given.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 /// Where the requests came from.
@@ -243,6 +252,7 @@ mod tests {
                 TargetRecord {
                     url: "http://x/".into(),
                     address: "127.0.0.1:1".into(),
+                    labels: Labels::from([(COMMIT.into(), "4f1c2e9".into())]),
                 },
             )]),
             workload: WorkloadRecord {

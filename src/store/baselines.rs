@@ -18,10 +18,10 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::{
     atomic::{Readers, StoreError, write_atomic},
+    digest::digest,
     run_log::complete_run,
 };
 use crate::run::{Run, RunFooter, Side};
@@ -341,12 +341,6 @@ impl Baselines {
     fn newest(&self, name: &BaselineName) -> PathBuf {
         self.dir.join(format!("{name}.run.jsonl"))
     }
-}
-
-fn digest(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    let hex: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{}", hex.concat())
 }
 
 /// A completed run of one side.

@@ -1,5 +1,4 @@
-//! The directory that a comparison writes: six files with fixed names, and the logs of local
-//! builds.
+//! The directory that a comparison writes: files with fixed names, and the logs of local builds.
 
 use std::path::{Path, PathBuf};
 
@@ -9,12 +8,14 @@ use super::{
 };
 
 /// The names that a report directory may hold.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 11] = [
     "report.html",
     "report.json",
     "junit.xml",
     "summary.md",
     "changes.csv",
+    "metrics.txt",
+    "verdict.json",
     "run.jsonl",
     "run-2.jsonl",
     "run-3.jsonl",
@@ -92,9 +93,23 @@ impl OutDir {
         }
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path of a file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// Whether a path is that of a file that a comparison writes into this directory.
+    pub fn has(&self, path: &Path) -> bool {
+        let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new(".")).canonicalize();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let is_ours = name.is_some_and(|name| NAMES.contains(&name) || LOGS.contains(&name));
+        is_ours && parent.is_ok_and(|it| self.path.canonicalize().is_ok_and(|own| own == it))
     }
 
     /// Writes one of the files in one step.
@@ -138,6 +153,8 @@ mod tests {
         out.clear().unwrap();
         assert!(!out.file("changes.csv").exists());
 
+        assert!(out.has(&path.join("../reports/verdict.json")));
+        assert!(!out.has(&path.join("bmf.json")) && !out.has(&dir.path().join("junit.xml")));
         side_log::create_log(&out.file("baseline.log"), "./old").unwrap();
         assert!(OutDir::check(&path).is_ok(), "only a log is in it");
         out.clear_logs();

@@ -208,3 +208,33 @@ fn a_second_load_from_one_host_is_told_of_the_first() {
         third.stderr
     );
 }
+
+#[test]
+fn a_run_keeps_the_commit_that_was_given_or_that_the_service_builds() {
+    let server = Faultd::always(Fault::Status(200));
+    for (flags, variables, commit) in [
+        ("", &[][..], None),
+        ("", &[("GITHUB_SHA", "aaaaaaa")], Some("aaaaaaa")),
+        ("", &[("CI_COMMIT_SHA", "bbbbbbb")], Some("bbbbbbb")),
+        ("", &[("GIT_COMMIT", "not a commit")], None),
+        ("--ci none", &[("GIT_COMMIT", "ccccccc")], None),
+        (
+            "--commit ddddddd",
+            &[("GIT_COMMIT", "ccccccc")],
+            Some("ddddddd"),
+        ),
+    ] {
+        let rest = format!("--rate 50/s -d 200ms --request /x {flags}");
+        let call = run(&server, &rest);
+        let call = variables
+            .iter()
+            .fold(call, |call, (name, value)| call.env(name, value));
+        let done = call.run();
+        let stored = stored(&done);
+        let target = &stored.header.targets[&proofload::run::Side::Candidate];
+        let found = target.labels.get(proofload::run::COMMIT);
+        assert_eq!(found.map(String::as_str), commit, "{flags} {variables:?}");
+        let target = &json(&done)["target"];
+        assert_eq!(target["labels"]["commit"].as_str(), commit);
+    }
+}

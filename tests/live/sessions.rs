@@ -38,10 +38,11 @@ fn what_has_no_answer_is_gone_on_with_and_what_has_one_is_not() {
     let [a, b] = [(); 2].map(|()| Faultd::always(Fault::Delay(100 * MS)));
     let home = tempfile::tempdir().unwrap();
     let out = home.path().join("out");
-    let first = honestly(|| compare(&a, &b, &out, OPEN).run()).expect(11);
+    let built = format!("{OPEN} --commit 4f1c2e9");
+    let first = honestly(|| compare(&a, &b, &out, &built).run()).expect(11);
     assert!(first.stderr.contains("--resume"), "{}", first.stderr);
     let before = stored(&out).slots;
-    let rest = format!("{OPEN} --resume --format json");
+    let rest = format!("{built} --resume --format json");
     let second = compare(&a, &b, &out, &rest).run();
     assert!([11, 12].contains(&second.code), "{}", second.stderr);
     assert_eq!(planned_rounds(&second), 16);
@@ -62,6 +63,7 @@ fn what_has_no_answer_is_gone_on_with_and_what_has_one_is_not() {
         ("--tolerance errors=5pp", "gate"),
         ("--rate 170/s", "load"),
         ("--timeout 3s", "--timeout"),
+        ("--commit 5f1c2e9", "the commit of the candidate"),
     ] {
         let refused = compare(&a, &b, &out, &format!("{OPEN} {flags} --resume"))
             .run()

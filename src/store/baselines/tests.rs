@@ -31,7 +31,12 @@ impl Place {
         let target = |side: &Side| {
             let url = "http://127.0.0.1:1/".to_owned();
             let address = "127.0.0.1:1".to_owned();
-            (*side, TargetRecord { url, address })
+            let record = TargetRecord {
+                url,
+                address,
+                ..TargetRecord::default()
+            };
+            (*side, record)
         };
         let header = RunHeader {
             proofload_run: crate::run::VERSION,
