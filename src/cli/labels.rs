@@ -1,12 +1,15 @@
 //! What run files and reports say of a run: targets, workload, load and command line in words.
 //! No header value passes through here.
 
+use std::collections::BTreeMap;
+
 use crate::{
     clock::wall_ns,
     replay::{Arrangement, Arrivals, mean_rate},
     report::Place,
-    run::{TargetRecord, WorkloadRecord},
-    workload::{Protocol, Target, Workload},
+    run::{Recorded, TargetRecord, WorkloadRecord},
+    units::whole,
+    workload::{EndpointFacts, Protocol, Target, Workload, WorkloadError, recording},
 };
 
 /// A target as the run file names it.
@@ -27,18 +30,42 @@ pub(super) fn workload_record(workload: &Workload) -> WorkloadRecord {
         requests: summary.requests,
         duration_ns: summary.duration_ns,
         recorded_at: summary.origin.recorded_at.clone(),
+        recorded: BTreeMap::new(),
+    }
+}
+
+/// The same with what the recording saw of each endpoint, for which all of it is read.
+///
+/// # Errors
+/// When the workload cannot be read to its end.
+pub(super) fn workload_recorded(workload: &Workload) -> Result<WorkloadRecord, WorkloadError> {
+    let recorded = recording(workload)?.into_iter();
+    Ok(WorkloadRecord {
+        recorded: recorded.map(|(name, facts)| (name, seen(&facts))).collect(),
+        ..workload_record(workload)
+    })
+}
+
+fn seen(facts: &EndpointFacts) -> Recorded {
+    let latency = |quantile| facts.latency.quantile_ns(quantile).map(whole);
+    Recorded {
+        requests: facts.requests,
+        statuses: facts.statuses.clone(),
+        latency_p50_ns: latency(0.5),
+        latency_p99_ns: latency(0.99),
+        mean_bytes: facts.mean_bytes().map(whole),
     }
 }
 
 /// The workload as reports name it.
-pub(super) fn workload(workload: &Workload) -> crate::report::Workload {
-    let summary = workload.summary();
+pub(super) fn workload(record: WorkloadRecord) -> crate::report::Workload {
     crate::report::Workload {
-        source: workload.name().to_owned(),
-        requests: summary.requests,
-        duration_ns: summary.duration_ns,
-        digest: summary.digest.clone(),
-        recorded_at: summary.origin.recorded_at.clone(),
+        source: record.source,
+        requests: record.requests,
+        duration_ns: record.duration_ns,
+        digest: record.digest,
+        recorded_at: record.recorded_at,
+        recorded: record.recorded,
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{StdoutFormat, exit, say, style};
 use crate::{
     experiment::Interrupt,
-    report::{FILES, Format, Report, render},
+    report::{FILES, Format, Report, read_json, render},
     store::{OutDir, StoreError},
 };
 
@@ -22,6 +22,9 @@ pub(super) struct End {
 pub(super) fn publish(mut report: Report, out_dir: &OutDir, format: StdoutFormat, end: End) -> u8 {
     let mut storage = end.storage;
     report.subject.exit_code = exit::of_run(end.interrupt, storage.is_none(), end.verdict);
+    // What is rendered now and what is rendered from the file in a year are the same.
+    let stored = render(&report, Format::Json, crate::report::Style::default());
+    report = read_json(&stored).unwrap_or(report);
     for (name, format) in FILES {
         let text = render(&report, format, crate::report::Style::default());
         if let Err(error) = out_dir.write(name, text.as_bytes()) {

@@ -14,6 +14,7 @@ mod json;
 mod junit;
 mod markdown;
 mod numbers;
+mod overview;
 mod plan;
 mod run;
 mod sentence;
@@ -32,13 +33,14 @@ mod sample;
 pub use crate::text::printable;
 pub use calibration::calibration_text;
 pub use json::{ReadError, SCHEMA, read_json};
+pub use overview::{Entry, OVERVIEW_SCHEMA, Overview};
 pub use plan::{Outlook, outlook_json, outlook_text};
 pub use run::{RUN_SCHEMA, RunReport};
 pub use subject::{Place, Subject, Workload};
 pub use totals::{Counts, EndpointTotals, Figures, Quantiles, SideConnections, SideHealth, Totals};
 pub use used::SideResources;
 
-use crate::compare::Comparison;
+use crate::compare::{Comparison, Picture};
 
 /// Everything that is said about one comparison; every format renders from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +51,8 @@ pub struct Report {
     pub comparison: Comparison,
     /// What each endpoint did on each side; shown, never judged.
     pub totals: Figures,
+    /// What its rounds looked like; shown, never judged.
+    pub picture: Picture,
 }
 
 /// The formats of a comparison.
