@@ -39,14 +39,14 @@ lib         <-";
 /// Each dependency, and the only places that may name it outside tests. The disk belongs to
 /// the store; besides it, inputs are read where they are given, the key of pseudonyms comes
 /// from the kernel, and the generator's health, the range of ports and
-/// the processes of a local build from /proc. (`report/injection.rs` is tests.)
+/// the processes of a local build from /proc. (`report/injection/` is tests.)
 const OUTSIDE: &str = "
 anyhow              <- cli/
-askama              <- report/html.rs
-base64              <- histogram.rs workload/ report/html.rs
+askama              <- report/html
+base64              <- histogram.rs workload/ report/html
 clap                <- cli/
 crc32fast           <- run/file.rs
-csv                 <- report/csv.rs report/injection.rs
+csv                 <- report/csv.rs report/injection
 hdrhistogram        <- histogram.rs
 hmac                <- workload/redact/pseudonym.rs
 httparse            <- replay/http1.rs demo/server.rs
@@ -55,7 +55,7 @@ indicatif           <- cli/progress.rs
 jiff                <- cli/ workload/
 mio                 <- replay/
 nix                 <- staging/resources
-plotters            <- report/chart.rs
+plotters            <- report/chart
 quick_junit         <- report/junit.rs
 rand                <- replay/ demo/ workload/demo.rs compare/noise.rs
 rand_chacha         <- replay/ demo/ workload/demo.rs compare/noise.rs
@@ -67,7 +67,7 @@ rustls              <- tls.rs replay/stream.rs replay/connection.rs
 rustls_native_certs <- tls.rs
 serde               <- anywhere
 serde_json          <- workload/ run/ report/ store/baselines.rs cli/ compare/bodies/answer.rs
-sha2                <- workload/ report/html.rs store/baselines.rs
+sha2                <- workload/ report/html store/baselines.rs
 slab                <- replay/pool.rs
 statrs              <- compare/distribution.rs
 strsim              <- cli/settings.rs

@@ -21,7 +21,7 @@ use std::{
 use proofload::report::{Entry, Format, Overview, Report, Style, read_json, render};
 use serde_json::{Value, json};
 
-use webdriver::Browser;
+use webdriver::{Browser, decoded};
 
 /// One browser at a time.
 static TURN: Mutex<()> = Mutex::new(());
@@ -85,27 +85,6 @@ fn capture(browser: &Browser, name: &str, size: (u32, u32), dark: bool, media: &
     let bytes = decoded(taken["data"].as_str().unwrap());
     assert!(bytes.starts_with(b"\x89PNG"));
     std::fs::write(Path::new(SHOWN).join(name), bytes).unwrap();
-}
-
-/// Base 64 without a crate of its own.
-fn decoded(text: &str) -> Vec<u8> {
-    let value = |byte: u8| match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let bytes: Vec<u8> = text.bytes().filter(|byte| *byte != b'=').collect();
-    let mut out = Vec::new();
-    for four in bytes.chunks(4) {
-        let bits = four
-            .iter()
-            .fold(0_u32, |bits, byte| bits << 6 | u32::from(value(*byte)));
-        let bits = bits << (6 * (4 - four.len()));
-        out.extend(&bits.to_be_bytes()[1..four.len()]);
-    }
-    out
 }
 
 /// Everything that the page asked for, by the browser's own account.
