@@ -77,7 +77,7 @@ fn what_is_rendered_again_is_what_the_run_wrote() {
 #[test]
 fn a_report_never_follows_a_link() {
     let _quiet = quiet();
-    let a = Faultd::always(Fault::None);
+    let a = Faultd::always(Fault::Status(200));
     let line = format!(
         "run --target {} -o a.run.jsonl -d 1s --rate 20/s --request /x",
         a.url()
