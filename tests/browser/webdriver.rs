@@ -134,11 +134,23 @@ impl Browser {
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-        let status = head.lines().next().unwrap_or_default().to_owned();
-        Ok((status, serde_json::from_str(body).unwrap_or_default()))
+        // The driver keeps the connection open, so that its length says where the answer ends.
+        let mut reader = BufReader::new(stream);
+        let (mut status, mut length) = (String::new(), 0);
+        reader.read_line(&mut status)?;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 || line == "\r\n" {
+                break;
+            }
+            let line = line.to_ascii_lowercase();
+            if let Some(text) = line.strip_prefix("content-length:") {
+                length = text.trim().parse().unwrap_or(0);
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 }
 
