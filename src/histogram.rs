@@ -243,6 +243,23 @@ impl Histogram {
         None
     }
 
+    /// The values at several 1-based ranks in ascending order, each as [`Histogram::rank`] reads
+    /// it, in one pass.
+    pub fn ranks(&self, ranks: &[f64]) -> Vec<Option<Read>> {
+        let mut found = Vec::with_capacity(ranks.len());
+        let mut below = 0.0;
+        for (low_ns, width_ns, n) in self.recorded() {
+            let (inside, width_ns) = (count(n), count(width_ns));
+            while let Some(rank) = ranks.get(found.len()).filter(|it| below + inside >= **it) {
+                let value_ns = count(low_ns) + width_ns * (rank - 0.5 - below) / inside;
+                found.push(Some(Read { value_ns, width_ns }));
+            }
+            below += inside;
+        }
+        found.resize(ranks.len(), None);
+        found
+    }
+
     /// The recorded buckets from low to high as (middle in nanoseconds, count).
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let recorded = self.recorded();
@@ -342,6 +359,9 @@ mod tests {
             assert!((read / exact - 1.0).abs() < 1e-3, "{quantile}: {read}");
         }
         assert_eq!(histogram.rank(100_001.0), None);
+        let ranks = [1.0, 1.0, 7.0, 99_000.0, 100_000.0, 100_001.0];
+        let each: Vec<_> = ranks.iter().map(|rank| histogram.rank(*rank)).collect();
+        assert_eq!(histogram.ranks(&ranks), each);
         assert_eq!(Histogram::default().quantile_ns(0.5), None);
     }
 

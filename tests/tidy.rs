@@ -39,14 +39,14 @@ lib         <-";
 /// Each dependency, and the only places that may name it outside tests. The disk belongs to
 /// the store; besides it, inputs are read where they are given, the key of pseudonyms comes
 /// from the kernel, and the generator's health, the range of ports and
-/// the processes of a local build from /proc. (`report/injection.rs` is tests.)
+/// the processes of a local build from /proc. (`report/injection/` is tests.)
 const OUTSIDE: &str = "
 anyhow              <- cli/
-askama              <- report/html.rs
-base64              <- histogram.rs workload/ report/html.rs
+askama              <- report/html
+base64              <- histogram.rs workload/ report/html
 clap                <- cli/
 crc32fast           <- run/file.rs
-csv                 <- report/csv.rs report/injection.rs workload/import/csv.rs
+csv                 <- report/csv.rs report/injection workload/import/csv.rs
 flate2              <- workload/import/input.rs workload/scan/pieces.rs
 hdrhistogram        <- histogram.rs
 hmac                <- workload/redact/pseudonym.rs
@@ -56,7 +56,7 @@ indicatif           <- cli/progress.rs
 jiff                <- cli/ workload/ report/hlog.rs
 mio                 <- replay/
 nix                 <- staging/resources
-plotters            <- report/chart.rs report/rate.rs
+plotters            <- report/chart report/rate.rs
 quick_junit         <- report/junit.rs
 rand                <- replay/ demo/ workload/demo.rs workload/import/retime.rs \
                        compare/noise.rs
@@ -71,7 +71,7 @@ rustls_native_certs <- tls.rs
 saphyr_parser       <- workload/import/openapi/yaml.rs
 serde               <- anywhere
 serde_json          <- workload/ run/ report/ store/baselines.rs cli/ compare/bodies/answer.rs
-sha2                <- workload/ report/html.rs store/digest.rs
+sha2                <- workload/ report/html store/digest.rs
 slab                <- replay/pool.rs
 statrs              <- compare/distribution.rs
 strsim              <- cli/settings.rs

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proofload::{
-    compare::{Comparison, Design, Margins, Policy, Reason, RoundEvidence, Tables, Verdict, judge},
+    compare::{
+        Comparison, Design, Margins, Picture, Policy, Reason, RoundEvidence, Tables, Verdict, judge,
+    },
     report::{FILES, Figures, Format, Place, Report, Style, Subject, Workload, render},
     run::{Class, ConnectionStats, EndpointStats, Health, Side, Slot},
     units::{count, from_seconds},
@@ -326,6 +328,7 @@ fn report(comparison: Comparison) -> Report {
                 duration_ns: 1,
                 digest: String::new(),
                 recorded_at: None,
+                recorded: BTreeMap::new(),
             },
             arrangement: "simultaneous".to_owned(),
             rate: "constant".to_owned(),
@@ -338,6 +341,7 @@ fn report(comparison: Comparison) -> Report {
         },
         comparison,
         totals: Figures::default(),
+        picture: Picture::default(),
     }
 }
 

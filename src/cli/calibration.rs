@@ -223,6 +223,7 @@ mod tests {
                 requests: 1,
                 duration_ns: 0,
                 recorded_at: None,
+                recorded: std::collections::BTreeMap::new(),
             },
             rate: "constant 5/s".to_owned(),
         }

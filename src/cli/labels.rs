@@ -1,13 +1,17 @@
 //! What run files and reports say of a run: targets, workload, load and command line in words.
 //! No header value passes through here.
 
+use std::collections::BTreeMap;
+
 use crate::{
     clock::wall_ns,
     replay::{Arrangement, Arrivals, mean_rate},
-    report::{Place, Recorded},
-    run::{Labels, TargetRecord, WorkloadRecord},
-    units::Span,
-    workload::{Protocol, Target, Workload, redact::masked},
+    report::Place,
+    run::{Labels, Recorded, TargetRecord, WorkloadRecord},
+    units::{Span, whole},
+    workload::{
+        EndpointFacts, Protocol, Target, Workload, WorkloadError, recording, redact::masked,
+    },
 };
 
 /// A target as the run file names it.
@@ -33,24 +37,48 @@ pub(super) fn workload_record(workload: &Workload) -> WorkloadRecord {
         requests: summary.requests,
         duration_ns: summary.duration_ns,
         recorded_at: summary.origin.recorded_at.clone(),
+        recorded: BTreeMap::new(),
+    }
+}
+
+/// The same with what the recording saw of each endpoint, for which all of it is read.
+///
+/// # Errors
+/// When the workload cannot be read to its end.
+pub(super) fn workload_recorded(workload: &Workload) -> Result<WorkloadRecord, WorkloadError> {
+    let recorded = recording(workload)?.into_iter();
+    Ok(WorkloadRecord {
+        recorded: recorded.map(|(name, facts)| (name, seen(&facts))).collect(),
+        ..workload_record(workload)
+    })
+}
+
+fn seen(facts: &EndpointFacts) -> Recorded {
+    let latency = |quantile| facts.latency.quantile_ns(quantile).map(whole);
+    Recorded {
+        requests: facts.requests,
+        statuses: facts.statuses.clone(),
+        latency_p50_ns: latency(0.5),
+        latency_p99_ns: latency(0.99),
+        mean_bytes: facts.mean_bytes().map(whole),
     }
 }
 
 /// The workload as reports name it.
-pub(super) fn workload(workload: &Workload) -> crate::report::Workload {
-    let summary = workload.summary();
+pub(super) fn workload(record: WorkloadRecord) -> crate::report::Workload {
     crate::report::Workload {
-        source: workload.name().to_owned(),
-        requests: summary.requests,
-        duration_ns: summary.duration_ns,
-        digest: summary.digest.clone(),
-        recorded_at: summary.origin.recorded_at.clone(),
+        source: record.source,
+        requests: record.requests,
+        duration_ns: record.duration_ns,
+        digest: record.digest,
+        recorded_at: record.recorded_at,
+        recorded: record.recorded,
     }
 }
 
 /// What a replay is held against.
-pub(super) fn recorded(workload: &Workload, arrivals: Arrivals) -> Recorded {
-    Recorded {
+pub(super) fn recorded(workload: &Workload, arrivals: Arrivals) -> crate::report::Recorded {
+    crate::report::Recorded {
         endpoints: workload.summary().endpoints.clone(),
         is_closed: arrivals.clients().is_some(),
     }

@@ -58,7 +58,7 @@ impl Live<'_> {
         let trust = self.safety.tls.trust()?;
         let mut load = single_load(&self.settings, &self.workload, trust)?;
         check_rounds(&self.settings, load.layout)?;
-        let header = self.header(&load, &addresses);
+        let header = self.header(&load, &addresses)?;
         match self.side {
             Side::Baseline => check_alike(&header, &like.run.header)?,
             Side::Candidate => check_alike(&like.run.header, &header)?,
@@ -86,7 +86,7 @@ impl Live<'_> {
             say(&format!("note: {}", crate::report::printable(note)));
         }
         load.targets = [None, Some(self.target.clone())];
-        let header = self.header(&load, &addresses);
+        let header = self.header(&load, &addresses)?;
         self.load(load, header, (build, notes)).await
     }
 
@@ -163,20 +163,20 @@ impl Live<'_> {
         Ok((side, measured))
     }
 
-    fn header(&self, load: &Load, addresses: &[Address]) -> RunHeader {
+    fn header(&self, load: &Load, addresses: &[Address]) -> Result<RunHeader, Failure> {
         let record = labels::target_record(Some(&self.target), &self.target, &self.labels);
         let settings = LoadSettings {
             seed: Some(load.seed),
             ..self.settings.clone()
         };
-        RunHeader {
+        Ok(RunHeader {
             proofload_run: crate::run::VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             run_id: load.run_id.clone(),
             started_at: labels::now(),
             seed: load.seed,
             targets: BTreeMap::from([(Side::Candidate, record)]),
-            workload: labels::workload_record(&self.workload),
+            workload: labels::workload_recorded(&self.workload).map_err(Failure::usage)?,
             plan: serde_json::to_value(load.layout).unwrap_or_default(),
             config: serde_json::json!({
                 "load": settings,
@@ -185,6 +185,6 @@ impl Live<'_> {
                 "resolved": [ready::addresses_shown(addresses)],
                 "replay": self.workload.rules().settings(),
             }),
-        }
+        })
     }
 }

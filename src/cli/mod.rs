@@ -1,6 +1,7 @@
 //! The command line: parse, check, run, print, choose the exit code. One file per command;
 //! nobody imports this module.
 
+mod again;
 mod auth;
 mod baseline;
 mod bodies;
@@ -29,6 +30,7 @@ mod probes;
 mod progress;
 mod publish;
 mod ready;
+mod report;
 mod resume;
 mod run;
 mod sample;
@@ -76,6 +78,8 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     /// Loads one target and writes what was measured
     Run(run::RunArgs),
+    /// Renders again from stored files, or one page over many comparisons
+    Report(report::ReportArgs),
     /// Makes a workload from a recording
     #[command(subcommand)]
     Import(import::ImportCommand),
@@ -151,6 +155,7 @@ fn execute(command: Command) -> Result<u8, Failure> {
         Command::Plan(args) => args.exec(),
         Command::Calibrate(args) => runtime.block_on(args.exec()),
         Command::Run(args) => runtime.block_on(args.exec()),
+        Command::Report(args) => args.exec(),
         Command::Import(command) => command.exec(),
         Command::Baseline(command) => command.exec(),
         Command::Inspect(args) => args.exec(),

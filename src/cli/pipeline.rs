@@ -280,7 +280,7 @@ impl Pipeline {
                 + self.earlier.as_ref().map_or(0, Earlier::elapsed_ns),
             baseline: labels::place(&self.targets[0], &self.labels[0]),
             candidate: labels::place(&self.targets[1], &self.labels[1]),
-            workload: labels::workload(&self.workload),
+            workload: labels::workload(prepared.workload.clone()),
             arrangement: labels::arrangement(prepared.plan.layout.arrangement).to_owned(),
             rate: labels::rate(&self.workload, prepared.arrivals),
             seed: prepared.experiment.load.seed,
@@ -295,6 +295,7 @@ impl Pipeline {
             subject,
             comparison,
             totals: totals.figures(),
+            picture: ended.picture,
         };
         let end = End {
             interrupt: ended.interrupt,
@@ -327,7 +328,7 @@ impl Pipeline {
             started_at: started_at.to_owned(),
             seed: prepared.experiment.load.seed,
             targets: BTreeMap::from(targets),
-            workload: labels::workload_record(&self.workload),
+            workload: prepared.workload.clone(),
             plan: serde_json::to_value(&prepared.plan).unwrap_or_default(),
             config: self.configuration(prepared),
         }
@@ -341,6 +342,8 @@ impl Pipeline {
         };
         let policy = prepared.experiment.judgement.as_ref().map(|it| &it.policy);
         serde_json::json!({
+            "title": self.title,
+            "command_line": labels::command(prepared.experiment.load.seed),
             "load": self.load,
             "limits": input::limits_record(&prepared.experiment.load.limits),
             "gate": {

@@ -20,6 +20,7 @@ use crate::{
     },
     experiment::{Budget, Experiment, Judgement, Plan, SETTLE_NS, plan},
     replay::{Arrangement, Arrivals, Forecast, Load, forecast, mean_rate},
+    run::WorkloadRecord,
     tls::Trust,
     units::{SECOND_NS, Span, seconds},
     workload::Workload,
@@ -44,6 +45,8 @@ pub(super) struct Wanted<'a> {
 pub(super) struct Prepared {
     pub(super) resolved: [String; 2],
     pub(super) plan: Plan,
+    /// The workload with what its recording saw.
+    pub(super) workload: WorkloadRecord,
     pub(super) arrivals: Arrivals,
     pub(super) experiment: Experiment,
     /// What the answers before the load showed.
@@ -107,8 +110,10 @@ impl Wanted<'_> {
             policy,
             tables: Tables::default(),
         };
+        let workload = labels::workload_recorded(self.workload);
         Ok(Prepared {
             plan,
+            workload: workload.map_err(Failure::usage)?,
             arrivals,
             experiment: Experiment {
                 load,

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, io};
 use super::{exit, labels, outputs::Outputs, say};
 use crate::{
     experiment::Interrupt,
-    report::{FILES, Report, Style, VerdictFile, printable, render},
+    report::{FILES, Format, Report, Style, VerdictFile, printable, read_json, render},
     store::{OutDir, StoreError, digest, digest_file},
 };
 
@@ -26,6 +26,9 @@ pub(super) fn publish(mut report: Report, out_dir: &OutDir, outputs: &Outputs, e
     subject.expires_at = labels::after(&subject.started_at, outputs.valid_for());
     let mut failed: Option<anyhow::Error> = end.storage.map(Into::into);
     report.subject.exit_code = exit::of_run(end.interrupt, failed.is_none(), end.verdict);
+    // What is rendered now and what is rendered from the file in a year are the same.
+    let stored = render(&report, Format::Json, Style::default());
+    report = read_json(&stored).unwrap_or(report);
     let mut digests = BTreeMap::new();
     for (name, format) in FILES {
         let text = render(&report, format, Style::default());

@@ -333,7 +333,7 @@ impl RunArgs {
             started_at: started_at.clone(),
             seed: load.seed,
             targets: BTreeMap::from([(Side::Candidate, record)]),
-            workload: labels::workload_record(&load.workload),
+            workload: labels::workload_recorded(&load.workload).map_err(Failure::usage)?,
             plan: serde_json::to_value(load.layout).unwrap_or_default(),
             config,
         };
@@ -402,7 +402,7 @@ impl RunArgs {
             started_at,
             elapsed_ns: ended.footer.elapsed_ns,
             target: labels::place(target, &self.labels()),
-            workload: labels::workload(&load.workload),
+            workload: labels::workload(labels::workload_record(&load.workload)),
             rate: labels::rate(&load.workload, load.arrivals),
             seed: load.seed,
             complete: ended.footer.state == "complete",

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 
 use super::{
+    again::rate,
     commit,
     exit::{self, Failure},
     labels,
@@ -15,13 +16,13 @@ use super::{
     publish::{End, publish},
     run::ROUNDS_MIN,
     say,
-    settings::{GateSettings, LoadSettings, Process},
+    settings::{GateSettings, LoadSettings},
     sides::{Stored, check_alike},
 };
 use crate::{
     compare::{
-        Comparison, Policy, RoundEvidence, Verdict, Warning, design_apart, is_judgeable,
-        judge_apart, judge_death,
+        Comparison, Picture, Policy, RoundEvidence, Verdict, Warning, design_apart, is_judgeable,
+        judge_apart, judge_death, picture,
     },
     experiment::Interrupt,
     report::{Place, Report, Subject, Totals},
@@ -140,7 +141,7 @@ impl Apart {
         }
         check_alike(&baseline.run.header, &candidate.run.header)?;
         let policy = self.gate.policy(timeout_ns(baseline)?)?;
-        let mut comparison = self.judge(&policy)?;
+        let (mut comparison, picture) = self.judge(&policy)?;
         let measured = if let Some(measured) = self.measured.take() {
             measured
         } else {
@@ -172,11 +173,12 @@ impl Apart {
             subject: self.subject(header, measured.notes),
             comparison,
             totals: self.totals(),
+            picture,
         };
         Ok(publish(report, &self.out_dir, &self.outputs, end))
     }
 
-    fn judge(&self, policy: &Policy) -> Result<Comparison, Failure> {
+    fn judge(&self, policy: &Policy) -> Result<(Comparison, Picture), Failure> {
         let [baseline, candidate] = &self.sides;
         let rounds = candidate.rounds();
         let earlier = baseline.earlier.iter();
@@ -196,14 +198,15 @@ impl Apart {
             )));
         }
         let first = runs.first().map_or(&[][..], Vec::as_slice);
-        let mut comparison = judge_apart(&design_apart(first), policy, &runs);
+        let design = design_apart(first);
+        let mut comparison = judge_apart(&design, policy, &runs);
         for side in [Side::Candidate, Side::Baseline] {
             if let Some(said) = deaths[side.index()] {
                 let said = said.replacen("the target", &format!("the {}", side.name()), 1);
                 comparison = judge_death(comparison, side, true, &said);
             }
         }
-        Ok(comparison)
+        Ok((comparison, picture(&design, policy, first, false)))
     }
 
     /// A neighbour under load is a difference of its own.
@@ -350,15 +353,6 @@ impl Apart {
                 labels: self.labels_of(side),
             }
         };
-        let load = self.sides[0].load().unwrap_or_default();
-        let process = load.arrivals.unwrap_or(match load.rate {
-            Some(_) => Process::Constant,
-            None => Process::Recorded,
-        });
-        let how_much = load.rate.map(|rate| rate.to_string());
-        let how_much = how_much.or(load.speed.map(|speed| format!("at {speed}")));
-        let words = [Some(String::from(process)), how_much];
-        let words: Vec<String> = words.into_iter().flatten().collect();
         let notes = Side::BOTH.map(|side| self.sides[side.index()].note(side.name()));
         Subject {
             title: format!("{} against {}", self.sides[1].label, self.sides[0].label),
@@ -367,15 +361,9 @@ impl Apart {
             elapsed_ns: self.elapsed_ns(),
             baseline: place(Side::Baseline),
             candidate: place(Side::Candidate),
-            workload: crate::report::Workload {
-                source: header.workload.source,
-                requests: header.workload.requests,
-                duration_ns: header.workload.duration_ns,
-                digest: header.workload.digest,
-                recorded_at: header.workload.recorded_at,
-            },
+            workload: labels::workload(header.workload),
             arrangement: "not together".to_owned(),
-            rate: words.join(" "),
+            rate: rate(&self.sides[0].run.header),
             seed: header.seed,
             configuration: header.config,
             command: labels::command(header.seed),

@@ -69,7 +69,7 @@ pub(super) fn judged(
     change.p_pass = (frame.reached > 0).then_some(outcome.p_pass);
     change.hodges_lehmann = hodges_lehmann(&series).map(to_scale);
     change.bursty = is_bursty(&series);
-    change.series = series;
+    change.series = track.course(frame.valid);
     // A decided metric is shown as it was when it was decided.
     let look = outcome.decision.look().or(frame.reached.checked_sub(1));
     let rounds = look.map_or(frame.valid, |look| frame.rounds_at(look));

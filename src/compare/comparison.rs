@@ -135,8 +135,9 @@ pub struct Change {
     pub hodges_lehmann: Option<f64>,
     /// Whether single rounds stand far out (method.md 2.10); all are kept.
     pub bursty: bool,
-    /// The per-round statistic of each valid round (log ratio or difference).
-    pub series: Vec<f64>,
+    /// The per-round statistic of each valid round (log ratio or difference), in order; absent
+    /// where the round had no request of a rare endpoint.
+    pub series: Vec<Option<f64>>,
 }
 
 /// A limit counts for the length of a strip as if a quarter of it were tolerated.

@@ -18,6 +18,11 @@ use crate::{
 /// A side is at its in-flight cap when at least one in so many requests was not sent for it.
 const CAP_SHARE: u64 = 1_000;
 
+/// The quantiles at which the shift of a distribution is shown; never judged.
+pub const SHAPE: [f64; 12] = [
+    0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999,
+];
+
 /// The number of one metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reading {
@@ -67,6 +72,9 @@ pub struct Figures {
     /// The reading of each metric in the order of [`Metric::ALL`]; absent without requests,
     /// and for the error rate.
     pub readings: [Option<Reading>; Metric::COUNT],
+    /// Response times at the quantiles of [`SHAPE`] in nanoseconds, failures slower than every
+    /// success; 0 where there were no requests.
+    pub shape_ns: [f64; SHAPE.len()],
 }
 
 impl Figures {
@@ -279,7 +287,24 @@ fn figures(stats: &EndpointStats, cap_counts: bool, timeout_ns: u64) -> Figures 
         retried: stats.retried,
         statuses: stats.statuses.clone(),
         readings: Metric::ALL.map(read),
+        shape_ns: shape(&stats.response, failures, timeout_ns),
     }
+}
+
+/// The distribution at the quantiles of [`SHAPE`], read as the judged quantiles are.
+fn shape(ok: &Histogram, failures: u64, timeout_ns: u64) -> [f64; SHAPE.len()] {
+    let total = count(ok.count() + failures);
+    if total == 0.0 {
+        return [0.0; SHAPE.len()];
+    }
+    let read = ok.ranks(&SHAPE.map(|quantile| rank(quantile, total)));
+    let at = |read: Option<&Option<Read>>| read.copied().flatten().map(|it| it.value_ns);
+    std::array::from_fn(|place| at(read.get(place)).unwrap_or(count(timeout_ns)))
+}
+
+/// The 1-based rank of a quantile among so many values.
+fn rank(quantile: f64, total: f64) -> f64 {
+    (quantile * total).ceil().max(1.0)
 }
 
 /// The reading of one metric; `None` where there is nothing to read.
@@ -319,8 +344,7 @@ fn quantile(quantile: f64, ok: &Histogram, failures: u64, timeout_ns: u64) -> Op
     if total == 0.0 {
         return None;
     }
-    let rank = (quantile * total).ceil().max(1.0);
-    let read = ok.rank(rank).map(Reading::from);
+    let read = ok.rank(rank(quantile, total)).map(Reading::from);
     Some(read.unwrap_or_else(|| Reading::exactly(count(timeout_ns))))
 }
 

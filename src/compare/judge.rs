@@ -23,7 +23,7 @@ use crate::run::{Side, WORKLOAD};
 
 mod apart;
 
-pub use apart::{NOT_TOGETHER, design_apart, judge_apart};
+pub use apart::{NOT_TOGETHER, design_apart, design_measured, judge_apart};
 
 /// PASS needs endpoints with a judged latency to carry this share of the requests.
 const COVERAGE: f64 = 0.8;

@@ -6,7 +6,8 @@
 //! `paired` and `proportion` test it, `course` says when to look, `sequence` goes through the looks
 //! that `spending` pays for and the `family` shares, `judge` gives the verdict. `stored` has the
 //! statistics of sides that were not measured together; `steady` says whether slots have warmed up,
-//! `checkup` whether a run of one side can be trusted, `freshness` whether a recording still fits. What two equal deployments show becomes a
+//! `picture` what charts show of the rounds, `checkup` whether a run of one side can be trusted,
+//! `freshness` whether a recording still fits. What two equal deployments show becomes a
 //! `calibration` by `noise`, and `expectation` asks it.
 
 mod answers;
@@ -32,6 +33,7 @@ mod margin;
 pub mod metric;
 mod noise;
 pub mod paired;
+mod picture;
 mod planning;
 mod policy;
 pub mod proportion;
@@ -55,10 +57,13 @@ pub use evidence::RoundEvidence;
 pub use expectation::{Expectation, expect};
 pub use freshness::{AGING_SHARE, Finding, Freshness, STALE_SHARE, STATUSES};
 pub use gate::Gate;
-pub use judge::{NOT_TOGETHER, design_apart, judge, judge_apart, judge_death, judge_failing};
+pub use judge::{
+    NOT_TOGETHER, design_apart, design_measured, judge, judge_apart, judge_death, judge_failing,
+};
 pub use margin::{Margin, Margins};
 pub use metric::Metric;
 pub use noise::{Collected, Planned, Term, choose};
+pub use picture::{Course, CourseSide, Picture, Shift, ShiftPoint, picture};
 pub use planning::{
     Prospect, ROUNDS_MAX, clean_requests_needed, is_judgeable, minimum_requests, prospects,
 };

@@ -113,6 +113,17 @@ impl Track {
         self.points.iter().map(|point| point.value).collect()
     }
 
+    /// The statistic by valid round, of which there are so many; absent where one has none.
+    pub(super) fn course(&self, valid: usize) -> Vec<Option<f64>> {
+        let mut course = vec![None; valid];
+        for point in &self.points {
+            if let Some(place) = course.get_mut(point.order) {
+                *place = Some(point.value);
+            }
+        }
+        course
+    }
+
     /// The statistic of the rounds for which `chosen` holds.
     pub(super) fn series_where(&self, chosen: impl Fn(u32) -> bool) -> Vec<f64> {
         let own = self.points.iter().filter(|point| chosen(point.round));

@@ -4,6 +4,8 @@
 //! Rounds are dropped whole, both sides, for reasons that do not look at the result; the one
 //! question about the result is whether a side still answers at all.
 
+use std::collections::BTreeMap;
+
 use super::{
     Design, LOOK_FIRST, Metric, Policy, RoundEvidence, RoundsUsed, Warning,
     evidence::{SideEvidence, endpoints, share},
@@ -60,6 +62,8 @@ pub(super) struct Validity<'a> {
     /// The rounds to judge, in order.
     pub(super) valid: Vec<&'a RoundEvidence>,
     pub(super) rounds: RoundsUsed,
+    /// The dropped ones by number, each with the code of its reason.
+    pub(super) dropped: BTreeMap<u32, &'static str>,
     pub(super) warnings: Vec<Warning>,
     /// Why the whole comparison is INVALID as it stands; empty when it is not.
     pub(super) causes: Vec<String>,
@@ -167,6 +171,7 @@ fn sift<'a>(
             Some(named) => {
                 let dropped = &mut validity.rounds.dropped;
                 *dropped.entry(named.code().to_owned()).or_default() += 1;
+                validity.dropped.insert(round.round, named.code());
             }
             None => validity.valid.push(round),
         }

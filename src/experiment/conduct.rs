@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    compare::{Comparison, Design, Policy, RoundEvidence, Tables, Warning},
+    compare::{Comparison, Design, Picture, Policy, RoundEvidence, Tables, Warning},
     replay::{EngineError, Gauge, Load, Running, start},
     run::{RunFooter, Side, Slot, TARGET_DIED},
     staging::{Lost, Meter, Sampler},
@@ -82,6 +82,8 @@ impl Interrupt {
 pub struct Ended {
     /// The last comparison; absent for a run of one side.
     pub comparison: Option<Comparison>,
+    /// What its rounds looked like; empty for a run of one side.
+    pub picture: Picture,
     /// What the footer of the run file says.
     pub footer: RunFooter,
     /// The signal that ended it early.
@@ -159,10 +161,12 @@ pub async fn conduct(
     };
     keeper.finish(&footer);
     let carried_out = footer.reason == CARRIED_OUT;
+    let picture = rounds.picture();
     let comparison = rounds.finish(carried_out, death, failing);
     warnings.extend(dead.map(death_warning));
     Ok(Ended {
         comparison,
+        picture,
         footer,
         interrupt,
         death,

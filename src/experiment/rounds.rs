@@ -7,7 +7,9 @@ use super::{
     death::Death,
 };
 use crate::{
-    compare::{Comparison, Policy, RoundEvidence, judge, judge_death, judge_failing},
+    compare::{
+        Comparison, Picture, Policy, RoundEvidence, judge, judge_death, judge_failing, picture,
+    },
     run::{Side, Slot},
 };
 
@@ -84,6 +86,12 @@ impl<'a> Rounds<'a> {
     /// What a side is called: a run of one side has no candidate.
     pub(super) fn name(&self, side: Side) -> &'static str {
         self.judgement.map_or("target", |_| side.name())
+    }
+
+    /// What the rounds looked like; empty for a run of one side.
+    pub(super) fn picture(&self) -> Picture {
+        let seen = |it: &Judgement| picture(&it.design, &it.policy, &self.evidence, true);
+        self.judgement.map(seen).unwrap_or_default()
     }
 
     /// The last comparison, made from nothing if no round was complete. A schedule that was

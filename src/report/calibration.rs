@@ -224,6 +224,7 @@ mod tests {
                     requests: 10,
                     duration_ns: 0,
                     recorded_at: None,
+                    recorded: std::collections::BTreeMap::new(),
                 },
                 rate: "constant 200/s".to_owned(),
             },

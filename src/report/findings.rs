@@ -5,6 +5,9 @@ use super::sentence;
 use super::words::{plural, share, whole_number};
 use crate::compare::{Change, Comparison, Status, Verdict};
 
+/// PASS needs endpoints with a judged latency to carry this share of the requests (method 2.7).
+pub(super) const COVERED: f64 = 0.8;
+
 /// Gate changes that were judged, in the order of the comparison: worst first.
 pub(super) fn judged(comparison: &Comparison) -> Vec<&Change> {
     let gate = comparison.changes.iter().filter(|change| change.gate);
@@ -53,6 +56,18 @@ pub(super) fn notable(comparison: &Comparison) -> Vec<&Change> {
         sides.is_some_and(|(lower, upper)| lower > 0.0 || upper < 0.0)
     };
     judged.into_iter().filter(moved).collect()
+}
+
+/// What passed without having moved, the nearest to its tolerance first.
+pub(super) fn nearest(comparison: &Comparison) -> Vec<&Change> {
+    let mut passed = judged(comparison);
+    let far = |change: &Change| {
+        let upper = change.change.map_or(f64::NEG_INFINITY, |it| it.upper);
+        (upper - change.tolerance) / change.unit()
+    };
+    passed.sort_by(|a, b| far(b).total_cmp(&far(a)));
+    passed.truncate(3);
+    passed
 }
 
 /// Whether the figures can be trusted, in one sentence.

@@ -117,7 +117,8 @@ impl FromStr for Kind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = KINDS.iter().find(|row| row.name == text);
+        let name = if text == "markdown" { "md" } else { text };
+        let found = KINDS.iter().find(|row| row.name == name);
         found.map(|row| row.kind).ok_or_else(|| {
             let names: Vec<_> = KINDS.iter().map(|row| row.name).collect();
             format!(

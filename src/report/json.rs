@@ -9,7 +9,8 @@ use super::sentence::sentence;
 use super::totals::whole_ns;
 use super::{Figures, Report, Subject};
 use crate::compare::{
-    Change, Comparison, Interval, Metric, Reason, RoundsUsed, Status, Verdict, Warning,
+    Change, Comparison, Course, Interval, Metric, Picture, Reason, RoundsUsed, Shift, Status,
+    Verdict, Warning,
     metric::{Kind, Unit},
 };
 use crate::text::is_hidden;
@@ -45,6 +46,10 @@ struct Document {
     rounds: RoundsUsed,
     warnings: Vec<Warning>,
     totals: Figures,
+    #[serde(default)]
+    course: Vec<Course>,
+    #[serde(default)]
+    shifts: Vec<Shift>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -148,6 +153,8 @@ pub(super) fn render(report: &Report) -> String {
         rounds: comparison.rounds.clone(),
         warnings: comparison.warnings.clone(),
         totals: report.totals.clone(),
+        course: report.picture.course.clone(),
+        shifts: report.picture.shifts.clone(),
     };
     pretty(&document)
 }
@@ -182,6 +189,10 @@ pub fn read_json(text: &str) -> Result<Report, ReadError> {
         subject: document.subject,
         comparison,
         totals: document.totals,
+        picture: Picture {
+            course: document.course,
+            shifts: document.shifts,
+        },
     })
 }
 
@@ -258,7 +269,7 @@ fn entry(change: &Change) -> ChangeEntry {
         autocorrelation: some_finite(change.autocorrelation),
         hodges_lehmann: some_finite(change.hodges_lehmann),
         bursty: change.bursty,
-        series: change.series.iter().map(|value| finite(*value)).collect(),
+        series: change.series.iter().copied().map(some_finite).collect(),
         sentence: sentence(change, &change.endpoint),
     }
 }
@@ -269,7 +280,6 @@ fn change(entry: ChangeEntry) -> Result<Change, ReadError> {
         lower: bounds.lower.unwrap_or(f64::NEG_INFINITY),
         upper: bounds.upper.unwrap_or(f64::INFINITY),
     });
-    let series = entry.series.into_iter();
     let [baseline, candidate, limit] = entry.levels.any();
     Ok(Change {
         endpoint: entry.endpoint,
@@ -294,7 +304,7 @@ fn change(entry: ChangeEntry) -> Result<Change, ReadError> {
         autocorrelation: entry.autocorrelation,
         hodges_lehmann: entry.hodges_lehmann,
         bursty: entry.bursty,
-        series: series.map(|value| value.unwrap_or(f64::NAN)).collect(),
+        series: entry.series,
     })
 }
 

@@ -205,7 +205,7 @@ fn span(shown: &str) -> String {
 
 /// The same inside a table, whose cells end at `|` even inside of code. A backslash before it
 /// could take away the escape, so that such a `|` is shown as `\x7c`.
-fn code_in_table(foreign: &str) -> String {
+pub(super) fn code_in_table(foreign: &str) -> String {
     let shown = shorten(&printable(foreign), LONGEST);
     if shown.trim().is_empty() {
         return "(empty)".to_owned();

@@ -23,6 +23,7 @@ mod metrics;
 mod mix;
 mod names;
 mod numbers;
+mod overview;
 mod plan;
 mod rate;
 mod run;
@@ -48,6 +49,7 @@ pub use github::{annotations, step_outputs, step_summary};
 pub use hlog::hlog;
 pub use json::{ReadError, SCHEMA, read_json};
 pub use mix::{SampleMix, mix_text};
+pub use overview::{Entry, OVERVIEW_SCHEMA, Overview};
 pub use plan::{Outlook, outlook_json, outlook_text};
 pub use rate::{RateOverTime, rate_svg};
 pub use run::{RUN_SCHEMA, RunReport};
@@ -56,7 +58,7 @@ pub use totals::{Counts, EndpointTotals, Figures, Quantiles, SideConnections, Si
 pub use used::SideResources;
 pub use verdict::{VERDICT_SCHEMA, VerdictError, VerdictFile};
 
-use crate::compare::Comparison;
+use crate::compare::{Comparison, Picture};
 
 /// Everything that is said about one comparison; every format renders from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +69,8 @@ pub struct Report {
     pub comparison: Comparison,
     /// What each endpoint did on each side; shown, never judged.
     pub totals: Figures,
+    /// What its rounds looked like; shown, never judged.
+    pub picture: Picture,
 }
 
 /// How text is drawn.

@@ -2,10 +2,12 @@
 //!
 //! No secret belongs in here: header values are left out or redacted before.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::printable;
-use crate::run::{COMMIT, Labels};
+use crate::run::{COMMIT, Labels, Recorded};
 
 /// What was compared, when, with which load, and how to do it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,4 +93,7 @@ pub struct Workload {
     pub digest: String,
     /// When it was recorded, in RFC 3339; absent when nothing was recorded.
     pub recorded_at: Option<String>,
+    /// What the recording saw, by endpoint; empty where nobody looked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recorded: BTreeMap<String, Recorded>,
 }

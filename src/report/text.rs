@@ -151,6 +151,15 @@ fn paint(colour: &str, text: &str) -> String {
     format!("\x1b[{colour}m{text}\x1b[0m")
 }
 
+/// A word that stands for a verdict, in its colour where colour is wanted.
+pub(super) fn dressed(verdict: Verdict, text: &str, style: Style) -> String {
+    if style.colour {
+        paint(verdict_colour(verdict), text)
+    } else {
+        text.to_owned()
+    }
+}
+
 fn verdict_colour(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "1;32",

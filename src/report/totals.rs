@@ -7,7 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::fidelity::{Recorded, SideFidelity};
 use super::used::{SideResources, Used};
 use crate::histogram::Histogram;
-use crate::run::{ConnectionStats, EndpointStats, Group, Health, Side, Slot};
+use crate::run::{ConnectionStats, EndpointStats, Group, Health, Side, Slot, WORKLOAD};
+use crate::units::count;
+
+/// The quantiles of a curve, spaced for an axis on which each nine takes the same room.
+const CURVE: [f64; 26] = [
+    0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98,
+    0.99, 0.993, 0.995, 0.997, 0.998, 0.999, 0.9995, 0.9998, 0.9999,
+];
 
 /// Adds up slots of both sides.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +57,20 @@ impl Totals {
     pub fn figures(&self) -> Figures {
         let endpoints = self.endpoints.iter();
         let sides = self.sides.iter();
+        let together = Side::BOTH.map(|side| {
+            let mut own = self.endpoints.iter().filter(|((_, of), _)| *of == side);
+            let (_, first) = own.next()?;
+            let mut all = first.clone();
+            own.for_each(|(_, stats)| all.merge(stats));
+            Some(EndpointTotals::new(WORKLOAD, side, &all))
+        });
         Figures {
+            workload: together.into_iter().flatten().collect(),
+            curve_quantiles: if self.endpoints.is_empty() {
+                Vec::new()
+            } else {
+                CURVE.to_vec()
+            },
             endpoints: endpoints
                 .map(|((endpoint, side), stats)| EndpointTotals::new(endpoint, *side, stats))
                 .collect(),
@@ -96,6 +116,12 @@ impl Totals {
 pub struct Figures {
     /// Each endpoint and side, by name, the baseline first.
     pub endpoints: Vec<EndpointTotals>,
+    /// All endpoints together, by side.
+    #[serde(default)]
+    pub workload: Vec<EndpointTotals>,
+    /// The quantiles that every `curve_ns` is read at.
+    #[serde(default)]
+    pub curve_quantiles: Vec<f64>,
     /// How the generator did while it loaded each side.
     pub generator: Vec<SideHealth>,
     /// How connections to each side were opened.
@@ -193,6 +219,13 @@ pub struct EndpointTotals {
     /// Times to the first byte of the successes: first byte of the answer − intended.
     #[serde(default)]
     pub first_byte_ns: Quantiles,
+    /// Response times at the quantiles of [`Figures`], failures slower than every success: it ends
+    /// where they begin, or where a quantile would have less than one request beyond it.
+    #[serde(default)]
+    pub curve_ns: Vec<u64>,
+    /// Bytes of the bodies of the successes, as transferred.
+    #[serde(default)]
+    pub ok_bytes: u64,
 }
 
 impl EndpointTotals {
@@ -209,8 +242,25 @@ impl EndpointTotals {
             response_ns: Quantiles::of(&stats.response),
             service_ns: Quantiles::of(&stats.service),
             first_byte_ns: Quantiles::of(&stats.first_byte),
+            curve_ns: curve(&stats.response, stats.failures()),
+            ok_bytes: stats.ok_bytes,
         }
     }
+
+    /// The mean size of the body of a success, in bytes.
+    pub(super) fn mean_bytes(&self) -> Option<f64> {
+        (self.counts.ok > 0).then(|| count(self.ok_bytes) / count(self.counts.ok))
+    }
+}
+
+fn curve(ok: &Histogram, failures: u64) -> Vec<u64> {
+    let total = count(ok.count() + failures);
+    let has_one_beyond = |quantile: &&f64| total * (1.0 - **quantile) >= 1.0;
+    let ranks = CURVE.iter().take_while(has_one_beyond);
+    let ranks: Vec<f64> = ranks.map(|q| (q * total).ceil().max(1.0)).collect();
+    let read = ok.ranks(&ranks).into_iter();
+    read.map_while(|read| Some(whole_ns(read?.value_ns)))
+        .collect()
 }
 
 /// Quantiles of a distribution of times, in nanoseconds; absent when it is empty.
@@ -337,6 +387,20 @@ mod tests {
     }
 
     #[test]
+    fn a_curve_ends_where_failures_begin_or_requests_end() {
+        let mut times = Histogram::default();
+        (1..=1_000_u64).for_each(|ms| times.record(ms * 1_000_000));
+        let (whole, failing) = (curve(&times, 0), curve(&times, 250));
+        let reached = |curve: &[u64]| CURVE[curve.len() - 1];
+        assert_eq!(reached(&whole), 0.999);
+        // A fifth fails: 0.8 is the slowest success.
+        assert_eq!(reached(&failing), 0.8);
+        assert!(failing.last().unwrap().abs_diff(1_000_000_000) < 1_000_000);
+        assert!(curve(&Histogram::default(), 0).is_empty());
+        assert!(CURVE.is_sorted());
+    }
+
+    #[test]
     fn slots_add_up_by_endpoint_and_side() {
         let mut totals = Totals::default();
         totals.add(&slot(Side::Candidate, 2_000_000));
@@ -352,6 +416,8 @@ mod tests {
         assert_eq!(candidate.classes["http_5xx"], 2);
         let p50 = candidate.response_ns.p50.unwrap();
         assert!((1_990_000..2_010_000).contains(&p50), "{p50}");
+        let whole = &figures.workload[1];
+        assert_eq!((whole.endpoint.as_str(), whole.counts), (WORKLOAD, counts));
         assert_eq!(figures.generator[1].slots, 2);
         assert_eq!(figures.generator[0].cpu_share, 0.25);
         assert_eq!(Totals::default().figures(), Figures::default());

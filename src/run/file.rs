@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, io::BufRead};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{EndpointStats, Side, Slot};
+use super::{EndpointStats, Recorded, Side, Slot};
 
 /// The version of the format that this tool writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -72,6 +72,9 @@ pub struct WorkloadRecord {
     pub duration_ns: u64,
     /// When it was recorded, if known.
     pub recorded_at: Option<String>,
+    /// What the recording saw, by endpoint; empty where nobody looked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recorded: BTreeMap<String, Recorded>,
 }
 
 /// The last record: how the run ended.
@@ -261,6 +264,7 @@ mod tests {
                 requests: 1,
                 duration_ns: 0,
                 recorded_at: None,
+                recorded: BTreeMap::new(),
             },
             plan: serde_json::Value::Null,
             config: serde_json::Value::Null,

@@ -4,6 +4,7 @@
 mod file;
 mod health;
 mod outcome;
+mod recorded;
 mod resources;
 mod rounds;
 mod slot;
@@ -15,6 +16,7 @@ pub use file::{
 };
 pub use health::{Flaw, Health, Signs, Yardstick, is_spoilt};
 pub use outcome::{BODY_BYTES_MAX, Class, Group, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
+pub use recorded::Recorded;
 pub use resources::Resources;
 pub use rounds::{STORED, arrangement, side_rounds};
 pub use slot::{Side, Slot};

@@ -12,7 +12,9 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Request, Summary, Workload, WorkloadError, sessions::Sessions};
+use super::{
+    EndpointFacts, Request, Summary, Workload, WorkloadError, recording, sessions::Sessions,
+};
 use crate::{
     histogram::Histogram,
     units::{SECOND_NS, count, seconds},
@@ -62,17 +64,6 @@ pub struct Inspection {
     pub longest_gap: (u64, u64),
     /// How long ago the recording was made, in nanoseconds; `None` when nobody knows.
     pub age_ns: Option<u64>,
-}
-
-/// What a workload knows of one endpoint.
-#[derive(Debug, Clone, Default)]
-pub struct EndpointFacts {
-    /// How many requests.
-    pub requests: u64,
-    /// Recorded statuses with how often.
-    pub statuses: BTreeMap<u16, u64>,
-    /// Recorded latencies.
-    pub latency: Histogram,
 }
 
 impl Inspection {
@@ -157,19 +148,7 @@ impl Inspection {
         let at = usize::try_from(request.offset_ns / self.bucket_ns).unwrap_or(usize::MAX);
         let last = self.buckets.len() - 1;
         self.buckets[at.min(last)] += 1;
-        if !self.endpoints.contains_key(&request.endpoint) {
-            let facts = EndpointFacts::default();
-            self.endpoints.insert(request.endpoint.clone(), facts);
-        }
-        if let Some(facts) = self.endpoints.get_mut(&request.endpoint) {
-            facts.requests += 1;
-            if let Some(status) = request.expect_status {
-                *facts.statuses.entry(status).or_default() += 1;
-            }
-            if let Some(latency_ns) = request.recorded.latency_ns {
-                facts.latency.record(latency_ns);
-            }
-        }
+        recording::note(&mut self.endpoints, request);
         let size = request.body.len() as u64;
         self.bodies += u64::from(size > 0);
         self.body_bytes += size;

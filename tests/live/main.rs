@@ -29,6 +29,7 @@ mod mutated;
 mod nginx_h2;
 mod observed;
 mod refusals;
+mod reports;
 mod runs;
 mod secrets;
 mod sessions;

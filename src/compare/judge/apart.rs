@@ -18,6 +18,21 @@ use crate::{run::Side, units::count};
 /// comparison and in no other.
 pub const NOT_TOGETHER: &str = "not_together";
 
+/// What was planned, as far as rounds show it that were measured together: by endpoint the mean
+/// and the fewest of its requests in a round and side. Sessions are the caller's to fill in.
+pub fn design_measured(rounds: &[RoundEvidence]) -> Design {
+    let measured = || rounds.iter().filter(|round| round.round > 0);
+    let mut design = design_apart(&measured().cloned().collect::<Vec<_>>());
+    for (endpoint, fewest) in &mut design.fewest {
+        let scheduled = measured().flat_map(|round| &round.sides).map(|side| {
+            let own = side.endpoints.get(endpoint);
+            own.map_or(0, |figures| figures.scheduled)
+        });
+        *fewest = count(scheduled.min().unwrap_or(0));
+    }
+    design
+}
+
 /// What is judged of rounds that were not planned together: by endpoint the requests of the side
 /// that had fewer, and all rounds at once.
 pub fn design_apart(rounds: &[RoundEvidence]) -> Design {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{EndpointFacts, Inspection};
+use super::{super::EndpointFacts, Inspection};
 use crate::{
     text::{printable, printable_cut},
     units::{SECOND_NS, count, seconds},

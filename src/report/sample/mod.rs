@@ -1,5 +1,7 @@
 //! One report made by hand, with every status in it: what snapshots and tests render.
 
+mod picture;
+
 use std::collections::BTreeMap;
 
 use super::{
@@ -7,31 +9,72 @@ use super::{
     SideHealth, Subject, Workload,
 };
 use crate::compare::{
-    Change, Comparison, Interval, Metric, Reason, RoundsUsed, Status, Verdict, Warning,
+    Change, Comparison, Interval, Metric, Reason, RoundsUsed, Shift, Status, Verdict, Warning,
 };
 use crate::run::Side;
 
 const CART: &str = "GET /cart";
 const ORDER: &str = "POST /orders/{id}";
+/// What curves of the sample are read at.
+const QUANTILES: [f64; 9] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999];
 
 /// Two endpoints, every status, warnings and dropped rounds.
 pub(super) fn report() -> Report {
+    let endpoints = [
+        totals(CART, Side::Baseline, 12_300_000, 0),
+        totals(CART, Side::Candidate, 15_100_000, 0),
+        totals(ORDER, Side::Baseline, 31_000_000, 2),
+        totals(ORDER, Side::Candidate, 31_400_000, 74),
+    ];
+    let together = [0, 1].map(|side| picture::together([&endpoints[side], &endpoints[side + 2]]));
+    let mut subject = subject();
+    subject.workload.recorded = picture::recorded();
     Report {
-        subject: subject(),
+        subject,
         comparison: comparison(),
         totals: Figures {
-            endpoints: vec![
-                totals(CART, Side::Baseline, 12_300_000, 0),
-                totals(CART, Side::Candidate, 15_100_000, 0),
-                totals(ORDER, Side::Baseline, 31_000_000, 2),
-                totals(ORDER, Side::Candidate, 31_400_000, 74),
-            ],
+            endpoints: endpoints.to_vec(),
+            workload: together.to_vec(),
+            curve_quantiles: QUANTILES.to_vec(),
             generator: vec![health(Side::Baseline), health(Side::Candidate)],
             connections: vec![opened(Side::Baseline), opened(Side::Candidate)],
-            resources: Vec::new(),
+            resources: vec![
+                picture::used(Side::Baseline, 5_200_000_000),
+                picture::used(Side::Candidate, 5_850_000_000),
+            ],
             fidelity: Vec::new(),
         },
+        picture: picture::picture(),
     }
+}
+
+/// The same with so many endpoints more, each with its judged and its other metrics.
+pub(super) fn large(more: usize) -> Report {
+    let mut report = report();
+    let rows: Vec<_> = report.comparison.changes[..6].to_vec();
+    let sides: Vec<_> = report.totals.endpoints[..2].to_vec();
+    let shift = report.picture.shifts[1].clone();
+    for n in 0..more {
+        let named = || format!("GET /some/longer/path/{n}/{{id}}");
+        for row in [&rows[4], &rows[5], &rows[n % 6]] {
+            report.comparison.changes.push(Change {
+                endpoint: named(),
+                ..row.clone()
+            });
+        }
+        report
+            .totals
+            .endpoints
+            .extend(sides.iter().map(|side| EndpointTotals {
+                endpoint: named(),
+                ..side.clone()
+            }));
+        report.picture.shifts.push(Shift {
+            endpoint: named(),
+            ..shift.clone()
+        });
+    }
+    report
 }
 
 /// One side of the same.
@@ -56,8 +99,7 @@ pub(super) fn run() -> RunReport {
             ],
             generator: vec![health(Side::Candidate)],
             connections: vec![opened(Side::Candidate)],
-            resources: Vec::new(),
-            fidelity: Vec::new(),
+            ..Figures::default()
         },
     }
 }
@@ -82,6 +124,7 @@ fn subject() -> Subject {
             duration_ns: 600_000_000_000,
             digest: "sha256:3f2a9c".into(),
             recorded_at: Some("2026-02-27T09:30:00Z".into()),
+            recorded: BTreeMap::new(),
         },
         arrangement: "simultaneous".into(),
         rate: "constant 500/s".into(),
@@ -251,7 +294,9 @@ fn change(
         autocorrelation: Some(0.125),
         hodges_lehmann: interval.map(|(estimate, ..)| estimate),
         bursty: false,
-        series: vec![0.25, 0.125, -0.0625],
+        series: interval.map_or(Vec::new(), |(estimate, lower, upper)| {
+            picture::series(metric.to_scale(estimate), upper - lower)
+        }),
     }
 }
 
@@ -289,6 +334,8 @@ fn totals(endpoint: &str, side: Side, p50: u64, failed: u64) -> EndpointTotals {
         response_ns: quantiles(p50),
         service_ns: quantiles(p50 - 100_000),
         first_byte_ns: quantiles(p50 - 200_000),
+        curve_ns: picture::curve(&QUANTILES, p50, if failed > 50 { 0.95 } else { 0.999 }),
+        ok_bytes: ok * 4_400,
     }
 }
 
