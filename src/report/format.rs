@@ -6,9 +6,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{
-    Report, Style, bencher, benchmark_action, csv, html, json, junit, markdown, metrics, text,
-};
+use super::{Report, Style, bencher, benchmark_action, html, json, junit, markdown, metrics, text};
 
 /// The formats of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +142,7 @@ pub fn render(report: &Report, format: Format, style: Style) -> String {
         Format::Comment => markdown::render(report, markdown::COMMENT_MAX),
         Format::Html => html::render(report),
         Format::Junit => junit::render(report),
-        Format::Csv => csv::render(report),
+        Format::Csv => super::csv::render(report),
         Format::Metrics => metrics::render(report),
         Format::Bencher => bencher::render(report),
         Format::Smaller => benchmark_action::render(report, false),

@@ -35,7 +35,11 @@ pub fn annotations(report: &Report) -> String {
     let causes = comparison.causes.iter().map(|cause| printable(cause));
     let said: Vec<_> = std::iter::once(said).chain(causes).collect();
     let mut lines = command(level, word, &said.join("\n"));
-    let notable = findings::notable(comparison);
+    let mut notable = findings::notable(comparison);
+    if comparison.verdict == Verdict::Invalid && !comparison.causes.is_empty() {
+        // Of a measurement that cannot be trusted no metric is worth a line.
+        notable.clear();
+    }
     // The verdict is one, and what is left out another.
     let room = if notable.len() < ANNOTATIONS_MAX {
         notable.len()
@@ -122,6 +126,11 @@ mod tests {
             let rest = text.contains(&format!("{} more finding", n.saturating_sub(8)));
             assert_eq!(rest, n > 9, "{n}: {text}");
         }
+        report.comparison.verdict = Verdict::Invalid;
+        report.comparison.causes = vec!["the machine was busy".to_owned()];
+        let text = annotations(&report);
+        assert_eq!(text.lines().count(), 1);
+        assert!(text.ends_with("%0Athe machine was busy\n"), "{text}");
         report.comparison.verdict = Verdict::Pass;
         assert_eq!(annotations(&report), "");
     }

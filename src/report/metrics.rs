@@ -77,7 +77,7 @@ const RATIO: (&str, &str) = (
 const BYTES: (&str, &str) = ("proofload_level_bytes", "Level of a size by side.");
 const CHANGE: (&str, &str) = (
     "proofload_change_ratio",
-    "Change against the baseline or a limit, positive is worse: 0.1 is 10 %, or 0.1 of all requests.",
+    "Change against the baseline or a limit; positive is worse, 0.1 is 10 % or 10 pp.",
 );
 const TOLERANCE: (&str, &str) = (
     "proofload_tolerance_ratio",

@@ -184,7 +184,8 @@ Validator.check_schema(schema)
 faults = []
 for path in sys.argv[2:]:
     text = open(path).read()
-    values = [json.loads(it) for it in text.splitlines()] if path.endswith('l') else [json.loads(text)]
+    lines = text.splitlines() if path.endswith('l') else [text]
+    values = [json.loads(it) for it in lines]
     for value in values:
         faults += [path + ': ' + it.message for it in Validator(schema).iter_errors(value)]
 print(json.dumps(faults))
@@ -236,7 +237,8 @@ while True:
     found[tag].add(one)
 shown = {}
 for tag, it in found.items():
-    shown[tag] = [it.get_total_count()] + [it.get_value_at_percentile(q) for q in (50, 90, 99, 99.9)]
+    shown[tag] = [it.get_total_count()]
+    shown[tag] += [it.get_value_at_percentile(q) for q in (50, 90, 99, 99.9)]
 print(json.dumps(shown))
 ";
 
@@ -253,7 +255,10 @@ fn another_reader_of_histograms_finds_the_same_quantiles() {
         for total in totals {
             let endpoint = total["endpoint"].as_str().unwrap();
             let endpoint = if endpoint == NASTY {
-                "GET%20/a%0D%0A::error::x%2Cy%7C%60%3Cb%3E%5D%5D%3E%22%5C%20%23%23%5Berror%5Dz%E2%80%AE"
+                concat!(
+                    "GET%20/a%0D%0A::error::x%2Cy%7C%60%3Cb%3E%5D%5D%3E%22%5C%20%23%23%5Berror%5D",
+                    "z%E2%80%AE"
+                )
             } else {
                 "GET%20/orders/{id}"
             };
