@@ -47,7 +47,7 @@ fn recording(dir: &Path) {
         for step in 0..5_u64 {
             let at = 1_000_000_000 * i + 100_000_000 * step;
             let (method, path) = match (step, i) {
-                (4, 7 | 1_000 | 1_999) => ("GET", "/rarest"),
+                (4, 7 | 1_001 | 1_999) => ("GET", "/rarest"),
                 (4, i) if i % 100 == 0 => ("GET", "/rare"),
                 (0, _) => ("POST", "/login"),
                 _ => ("GET", "/items/17"),
@@ -187,7 +187,7 @@ fn an_inspection_shows_rate_gaps_sessions_sizes_age_and_draws_a_picture() {
     }
     let svg = std::fs::read_to_string(dir.join("rate.svg")).unwrap();
     assert!(
-        svg.contains("<title>w.jsonl: requests per second over 2000 s"),
+        svg.contains("<title>w.jsonl: requests per second over 1999 s"),
         "{svg}"
     );
     assert!(svg.contains("minutes after the first request"), "{svg}");

@@ -142,7 +142,12 @@ fn recording() -> (String, Search) {
         entries.push(entry);
         search.add(position, &secret.chosen);
         search.add(position, &secret.token);
-        assert!(!search.found(planted.as_bytes()).is_empty() || [63, 64].contains(&position));
+        search.add(position, &secret.token[..28]);
+        let is_seen = !search.found(planted.as_bytes()).is_empty();
+        assert!(
+            is_seen || [63, 64].contains(&position),
+            "{position}: {planted}"
+        );
     }
     (json!({ "log": { "entries": entries } }).to_string(), search)
 }
@@ -270,7 +275,7 @@ fn errors_about_a_workload_show_none_of_its_secrets() {
         ] {
             let said = proofload(dir, args);
             assert!(
-                matches!(said.code, Some(2 | 3)),
+                matches!(said.code, Some(0 | 2 | 3)),
                 "{line}: {:?} {}",
                 said.code,
                 said.errors()

@@ -15,7 +15,7 @@ const PIECE: usize = 12;
 
 /// Something that must not come through.
 pub(crate) struct Secret {
-    /// Chosen by a person or drawn by a machine; 12 to 30 characters.
+    /// Chosen by a person or drawn by a machine; 18 to 35 characters.
     pub(crate) chosen: String,
     /// Drawn by a machine, and recognisable as that: 28 to 48 characters.
     pub(crate) token: String,
@@ -36,7 +36,7 @@ impl Secret {
             (0..length).map(pick).collect()
         };
         Self {
-            chosen: word(alphabet, PIECE, 30),
+            chosen: word(alphabet, 18, 36),
             token: word(&ALL[..62], 28, 48),
         }
     }
@@ -309,9 +309,14 @@ impl Search {
             percent(secret),
             percent(secret).to_uppercase(),
             escaped(secret),
+            escaped(secret).replace('\\', "\\\\"),
+            percent(&percent(secret)),
             base64(0),
             base64(1),
             base64(2),
+            percent(&base64(0)),
+            percent(&base64(1)),
+            percent(&base64(2)),
         ];
         for spelling in all.into_iter().map(String::into_bytes) {
             if let Some(first) = spelling.first_chunk() {
