@@ -97,10 +97,11 @@ impl Cleaner {
             ..raw
         };
         for (name, value) in sorted.kept {
-            let value = match rules::is_renewed(&name) {
+            let value = if rules::is_renewed(&name) {
                 // It tells equal from unequal and nothing else.
-                true => self.redactor.secret(Kind::Field, &value),
-                false => self.redactor.header(&name, value),
+                self.redactor.secret(Kind::Field, &value)
+            } else {
+                self.redactor.header(&name, value)
             };
             request.headers.push((name, value));
         }
