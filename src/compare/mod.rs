@@ -6,8 +6,8 @@
 //! `paired` and `proportion` test it, `course` says when to look, `sequence` goes through the looks
 //! that `spending` pays for and the `family` shares, `judge` gives the verdict. `stored` has the
 //! statistics of sides that were not measured together; `steady` says whether slots have warmed up,
-//! `checkup` whether a run of one side can be trusted, `freshness` whether a recording fits. What two
-//! equal deployments show becomes a `calibration` by `noise`, and `expectation` asks it.
+//! `checkup` whether a run of one side can be trusted, `freshness` whether a recording fits. What
+//! two equal deployments show becomes a `calibration` by `noise`, and `expectation` asks it.
 
 mod answers;
 pub mod bodies;
