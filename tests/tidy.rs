@@ -85,6 +85,7 @@ x509_parser         <- staging/certificate.rs
 zstd                <- workload/
 std::env            <- cli/
 std::fs             <- store/ workload/file.rs workload/write.rs workload/redact/pseudonym.rs \
+                       workload/rules/picks.rs \
                        replay/health staging/ports.rs staging/guard.rs \
                        staging/local.rs staging/resources cli/
 std::net            <- workload/target.rs staging/ replay/ demo/ cli/";

@@ -77,8 +77,9 @@ fn suggest(workload: &Workload) -> u8 {
         }
         text.push('\n');
     }
-    match print(&text) {
-        true => exit::PASS,
-        false => exit::STORAGE,
+    if print(&text) {
+        exit::PASS
+    } else {
+        exit::STORAGE
     }
 }

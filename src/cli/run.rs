@@ -80,12 +80,12 @@ pub(super) struct RunArgs {
     /// What stdout shows
     #[arg(long, value_enum, default_value = "text")]
     format: StdoutFormat,
-    /// Header for each request: 'Name: value', @FILE with such lines, or $NAME for a variable of the
-    /// environment that holds them; may be repeated
+    /// Header for each request: 'Name: value', @FILE with such lines, or $NAME for a variable of
+    /// the environment that holds them; may be repeated
     #[arg(short = 'H', long, value_name = "HEADER")]
     header: Vec<String>,
-    /// Prints such headers, one a line: a shell command, run once before anything is sent; neither it
-    /// nor its output is stored
+    /// Prints such headers, one a line: a shell command, run once before anything is sent; neither
+    /// it nor its output is stored
     #[arg(
         long,
         env = "PROOFLOAD_AUTH_CMD",

@@ -75,8 +75,8 @@ mod tests {
         ] {
             let caught = keeps.wants(has_cookies).then(|| {
                 let mut caught = Caught::new(keeps, fields.into_iter());
-                caught.body(&[b'x'; 700_000]);
-                caught.body(&[b'x'; 700_000]);
+                caught.body(&vec![b'x'; 700_000]);
+                caught.body(&vec![b'x'; 700_000]);
                 (caught.fields.len(), caught.body.len())
             });
             assert_eq!(caught, kept, "{keeps:?}");

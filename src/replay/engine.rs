@@ -102,25 +102,8 @@ pub struct Running {
 pub fn start(load: &Load) -> Result<Running, EngineError> {
     let clock = Clock::start();
     let routes = routes(load)?;
-    let encoder = |side: Side| {
-        let target = load.targets[side.index()].as_ref()?;
-        Some(Encoder::new(target, &load.run_id, side))
-    };
-    let names = Endpoints::new(&load.workload);
-    let recipe = Arc::new(Recipe {
-        workload: load.workload.clone(),
-        layout: load.layout,
-        arrivals: load.arrivals,
-        seed: load.seed,
-        encoders: Side::BOTH.map(encoder),
-        endpoints: names.clone(),
-        rules: match load.arrivals.clients() {
-            None => load.workload.rules().clone(),
-            // Whoever is free sends the next request of any client.
-            Some(_) => load.workload.rules().without_clients(),
-        },
-        wall_ns: wall_ns(),
-    });
+    let recipe = Arc::new(recipe(load));
+    let names = recipe.endpoints.clone();
     // A small workload is read here, so that the first request is not late.
     let source = Source::new(&recipe)?;
     let start_ns = clock.now_ns() + LEAD_NS;
@@ -181,6 +164,28 @@ pub fn start(load: &Load) -> Result<Running, EngineError> {
         gauge,
         clock: clock.with_zero_at(start_ns),
     })
+}
+
+/// What decides the sequence of requests.
+fn recipe(load: &Load) -> Recipe {
+    let encoder = |side: Side| {
+        let target = load.targets[side.index()].as_ref()?;
+        Some(Encoder::new(target, &load.run_id, side))
+    };
+    Recipe {
+        workload: load.workload.clone(),
+        layout: load.layout,
+        arrivals: load.arrivals,
+        seed: load.seed,
+        encoders: Side::BOTH.map(encoder),
+        endpoints: Endpoints::new(&load.workload),
+        rules: match load.arrivals.clients() {
+            None => load.workload.rules().clone(),
+            // Whoever is free sends the next request of any client.
+            Some(_) => load.workload.rules().without_clients(),
+        },
+        wall_ns: wall_ns(),
+    }
 }
 
 /// Stops the other threads when this one panics: they would wait for it.

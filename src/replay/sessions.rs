@@ -92,13 +92,14 @@ impl Known {
     fn end(&mut self, turn: u32) -> Vec<Exchange> {
         self.open.retain(|it| *it != turn);
         let open = &self.open;
-        let can_go = |it: &mut Waiting| it.turns.iter().all(|turn| !open.contains(turn));
+        let can_go = |it: &Waiting| it.turns.iter().all(|turn| !open.contains(turn));
         let mut gone = Vec::new();
         let mut rest = VecDeque::new();
-        for mut waiting in self.waiting.drain(..) {
-            match can_go(&mut waiting) {
-                true => gone.push(waiting.exchange),
-                false => rest.push_back(waiting),
+        for waiting in self.waiting.drain(..) {
+            if can_go(&waiting) {
+                gone.push(waiting.exchange);
+            } else {
+                rest.push_back(waiting);
             }
         }
         self.waiting = rest;

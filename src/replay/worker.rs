@@ -375,16 +375,16 @@ impl Worker {
         if exchange.card().carries.is_none() && self.sessions.is_empty() {
             return self.send(exchange);
         }
-        let (slot, endpoint) = (exchange.slot, exchange.card().endpoint);
+        let endpoint = exchange.card().endpoint;
         match self.sessions.due(exchange) {
             Fate::Send(exchange, overtakes) => {
                 let is_sent = self.send(exchange);
                 if is_sent && overtakes {
-                    self.tally.overtook(slot, endpoint);
+                    self.tally.overtook(shot.slot, endpoint);
                 }
                 return is_sent;
             }
-            Fate::Wait => self.tally.waits(slot),
+            Fate::Wait => self.tally.waits(shot.slot),
             Fate::Never(exchange, class) => self.not_sent(&exchange, class),
         }
         true

@@ -131,13 +131,12 @@ impl Cleaner {
                 dropped.push((CREDENTIALS, "?".to_owned()));
                 continue;
             }
-            let value = match rules::is_renewed(&name) {
+            let value = if rules::is_renewed(&name) {
                 // It tells equal from unequal and nothing else.
-                true => {
-                    let made = self.redactor.secret(Kind::Field, &value);
-                    made.unwrap_or(value)
-                }
-                false => self.redactor.header(&name, value),
+                let made = self.redactor.secret(Kind::Field, &value);
+                made.unwrap_or(value)
+            } else {
+                self.redactor.header(&name, value)
             };
             request.headers.push((name, value));
         }

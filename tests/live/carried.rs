@@ -97,13 +97,12 @@ fn answer(book: &mut Book, name: &str, (head, body): (String, String)) -> String
     book.issued += 1;
     let number = book.issued;
     let own = field(&head, "cookie").and_then(|it| it.strip_prefix("sid="));
-    let (client, set) = match own {
-        Some(client) => (client.to_owned(), String::new()),
-        None => {
-            let client = format!("{name}-{number}");
-            let set = format!("set-cookie: sid={client}; Path=/; HttpOnly\r\n");
-            (client, set)
-        }
+    let (client, set) = if let Some(client) = own {
+        (client.to_owned(), String::new())
+    } else {
+        let client = format!("{name}-{number}");
+        let set = format!("set-cookie: sid={client}; Path=/; HttpOnly\r\n");
+        (client, set)
     };
     let is_form = head.starts_with("GET /form");
     let (status, page) = if is_form {

@@ -65,12 +65,11 @@ fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
         };
         let value = value.trim_start();
         let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
-        let (value, behind) = match quote {
-            Some(quote) => value[1..].split_once(quote).unwrap_or((&value[1..], "")),
-            None => {
-                let end = value.find(|c: char| c.is_ascii_whitespace());
-                value.split_at(end.unwrap_or(value.len()))
-            }
+        let (value, behind) = if let Some(quote) = quote {
+            value[1..].split_once(quote).unwrap_or((&value[1..], ""))
+        } else {
+            let end = value.find(|c: char| c.is_ascii_whitespace());
+            value.split_at(end.unwrap_or(value.len()))
         };
         rest = behind;
         Some((name, value))

@@ -35,10 +35,10 @@ enum Segment {
 impl Segment {
     fn parse(text: &str) -> Result<Self, &'static str> {
         let Some((before, rest)) = text.split_once('{') else {
-            return match text.contains('}') {
-                true => Err("closes a brace that it does not open"),
-                false => Ok(Self::Literal(text.to_owned())),
-            };
+            if text.contains('}') {
+                return Err("closes a brace that it does not open");
+            }
+            return Ok(Self::Literal(text.to_owned()));
         };
         let (_, behind) = rest
             .split_once('}')

@@ -68,7 +68,7 @@ pub struct Rules {
     keeps_cookies: bool,
     has_placeholders: bool,
     labels: Labels,
-    rules: Vec<Rule>,
+    list: Vec<Rule>,
     picks: Picks,
     settings: ReplaySettings,
 }
@@ -97,7 +97,7 @@ impl Default for Rules {
             keeps_cookies: true,
             has_placeholders: false,
             labels: Labels::default(),
-            rules: Vec::new(),
+            list: Vec::new(),
             picks: Picks::default(),
             settings: ReplaySettings::default(),
         }
@@ -125,7 +125,7 @@ impl Rules {
             keeps_cookies,
             has_placeholders,
             labels: Labels::parse(&settings.endpoints)?,
-            rules,
+            list: rules,
             picks: Picks::default(),
             settings: settings.clone(),
         })
@@ -133,7 +133,7 @@ impl Rules {
 
     /// Whether the requests of a workload have to be read to use them with it.
     pub(super) fn look_at_requests(&self) -> bool {
-        self.has_placeholders || !self.labels.is_empty() || !self.rules.is_empty()
+        self.has_placeholders || !self.labels.is_empty() || !self.list.is_empty()
     }
 
     /// The endpoint of a request, where it is not the one that its line has.
@@ -166,7 +166,7 @@ impl Rules {
         endpoints: &BTreeMap<String, u64>,
         root: &Path,
     ) -> Result<(), RuleError> {
-        for rule in &self.rules {
+        for rule in &self.list {
             let from = match &rule.source {
                 Source::Answer(from, _) => Some(from),
                 Source::Text(text) => {
@@ -195,7 +195,7 @@ impl Rules {
         let is_text = |rule: &&Rule| matches!(rule.source, Source::Text(_));
         Self {
             keeps_cookies: false,
-            rules: self.rules.iter().filter(is_text).cloned().collect(),
+            list: self.list.iter().filter(is_text).cloned().collect(),
             ..self.clone()
         }
     }
@@ -207,18 +207,18 @@ impl Rules {
 
     /// Whether any value of an answer is carried over.
     pub fn carries_values(&self) -> bool {
-        let mut rules = self.rules.iter();
+        let mut rules = self.list.iter();
         rules.any(|rule| matches!(rule.source, Source::Answer(..)))
     }
 
     /// The name of a rule, by its index.
     pub fn name(&self, rule: usize) -> &str {
-        self.rules.get(rule).map_or("", |rule| &rule.name)
+        self.list.get(rule).map_or("", |rule| &rule.name)
     }
 
     /// The endpoint from whose answers a rule takes its value.
     pub fn giver(&self, rule: usize) -> Option<&str> {
-        match &self.rules.get(rule)?.source {
+        match &self.list.get(rule)?.source {
             Source::Answer(from, _) => Some(from),
             Source::Text(_) => None,
         }
@@ -227,7 +227,7 @@ impl Rules {
     /// The rules that take a value from the answers of an endpoint, by index.
     pub fn gives(&self, endpoint: &str) -> Vec<usize> {
         let own = |rule: &Rule| matches!(&rule.source, Source::Answer(from, _) if from == endpoint);
-        let rules = self.rules.iter().enumerate();
+        let rules = self.list.iter().enumerate();
         rules
             .filter_map(|(index, rule)| own(rule).then_some(index))
             .collect()
@@ -235,7 +235,7 @@ impl Rules {
 
     /// Whether a value of an answer of this endpoint stands in its body.
     fn takes_from_body(&self, endpoint: &str) -> bool {
-        self.rules.iter().any(|rule| match &rule.source {
+        self.list.iter().any(|rule| match &rule.source {
             Source::Answer(from, take) => from == endpoint && take.needs_body(),
             Source::Text(_) => false,
         })
@@ -243,7 +243,7 @@ impl Rules {
 
     /// The value that a rule takes from an answer.
     pub(super) fn take(&self, rule: usize, answer: &Answer<'_>) -> Option<String> {
-        match &self.rules.get(rule)?.source {
+        match &self.list.get(rule)?.source {
             Source::Answer(_, take) => take.find(answer),
             Source::Text(_) => None,
         }
@@ -258,7 +258,7 @@ impl Rules {
 
     /// Rules that write a text of their own into requests of this endpoint.
     fn texts_of<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = (&'a str, &'a Put)> {
-        self.rules.iter().flat_map(|rule| {
+        self.list.iter().flat_map(|rule| {
             let own = match &rule.source {
                 Source::Text(text) => Some(text.as_str()),
                 Source::Answer(..) => None,
@@ -317,7 +317,7 @@ impl Rules {
 
     /// A request that carries values of answers, with the places where they go.
     pub fn template(&self, request: &Request) -> Option<Template> {
-        let rules = self.rules.iter().enumerate();
+        let rules = self.list.iter().enumerate();
         let carried = rules.filter(|(_, rule)| matches!(rule.source, Source::Answer(..)));
         let spots = carried.flat_map(|(index, rule)| {
             let own = rule.into.iter();

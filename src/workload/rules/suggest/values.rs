@@ -148,8 +148,9 @@ fn each_scalar(value: &Value, at: &mut String, deep: usize, each: &mut dyn FnMut
         }
         // What stands further behind comes and goes with the data.
         Value::Array(items) if deep > 0 => {
-            for (item, index) in items.iter().take(2).zip(0..) {
-                at.push_str(&format!("/{index}"));
+            for (item, index) in items.iter().take(2).zip(0_u8..) {
+                at.push('/');
+                at.push(if index == 0 { '0' } else { '1' });
                 each_scalar(item, at, deep - 1, each);
                 at.truncate(length);
             }
@@ -213,6 +214,12 @@ pub(super) fn carried(request: &Request) -> Vec<Carried> {
             },
         );
     }
+    own_fields(request, &mut add);
+    found
+}
+
+/// Fields that a page's script adds, and credentials, each with what stands before its value.
+fn own_fields(request: &Request, add: &mut dyn FnMut(&str, &str, String)) {
     for (name, value) in &request.headers {
         let name = name.to_ascii_lowercase();
         let is_own = name.starts_with("x-") || names::is_credential_header(&name);
@@ -230,7 +237,6 @@ pub(super) fn carried(request: &Request) -> Vec<Carried> {
             _ => add(&name, value.trim(), format!("header:{name}")),
         }
     }
-    found
 }
 
 #[cfg(test)]
