@@ -231,9 +231,12 @@ fn relative(from: &Path, to: &Path) -> String {
     let up = std::iter::repeat_n("..".to_owned(), from.len() - shared);
     let down = to[shared..].iter().map(|name| {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-        let each = name.iter().map(|byte| match plain(byte) {
-            true => char::from(*byte).to_string(),
-            false => format!("%{byte:02X}"),
+        let each = name.iter().map(|byte| {
+            if plain(byte) {
+                char::from(*byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
         });
         each.collect::<String>()
     });

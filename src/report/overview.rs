@@ -42,7 +42,7 @@ pub(super) struct Cell<'a> {
 
 impl Cell<'_> {
     /// Where it is, safe to print.
-    pub(super) fn place(&self) -> String {
+    pub(super) fn place(self) -> String {
         match self.change.endpoint.as_str() {
             WORKLOAD => "the whole workload".to_owned(),
             endpoint => printable(endpoint),
@@ -173,15 +173,16 @@ impl Overview {
 
     fn markdown(&self) -> String {
         let metrics = self.metrics();
-        let names: Vec<_> = metrics.iter().map(|it| it.name()).collect();
-        let mut text = format!("## {}\n\n", self.sentence());
-        text.push_str("| | started | comparison | verdict |");
-        names
-            .iter()
-            .for_each(|name| text.push_str(&format!(" {name} |")));
-        text.push_str("\n|---|---|---|---|");
-        names.iter().for_each(|_| text.push_str("---|"));
-        text.push('\n');
+        let header = |cell: &dyn Fn(&Metric) -> String| {
+            let cells: Vec<String> = metrics.iter().map(cell).collect();
+            cells.concat()
+        };
+        let mut text = format!(
+            "## {}\n\n| | started | comparison | verdict |{}\n|---|---|---|---|{}\n",
+            self.sentence(),
+            header(&|metric| format!(" {} |", metric.name())),
+            header(&|_| "---|".to_owned())
+        );
         for entry in &self.entries {
             let report = &entry.report;
             let verdict = report.comparison.verdict;
@@ -202,7 +203,9 @@ impl Overview {
                 })
             });
             let cells: Vec<String> = row.into_iter().chain(cells).collect();
-            text.push_str(&format!("| {} |\n", cells.join(" | ")));
+            for part in ["| ", &cells.join(" | "), " |\n"] {
+                text.push_str(part);
+            }
         }
         text
     }

@@ -7,7 +7,7 @@ use super::{At, Ink, Pen};
 /// The size of a chart.
 pub(super) const SIZE: (u32, u32) = (640, 400);
 /// The edges of the plot inside of it.
-pub(super) const LEFT: i32 = 102;
+pub(super) const LEFT: i32 = 118;
 pub(super) const RIGHT: i32 = 626;
 pub(super) const TOP: i32 = 14;
 pub(super) const BOTTOM: i32 = 326;

@@ -57,7 +57,7 @@ pub(in crate::report) fn strip(change: &Change, reach: f64, alone: bool) -> Stri
 pub(in crate::report) fn ground(reach: f64) -> String {
     let size = (WIDTH, HEIGHTS[0]);
     let svg = draw(size, "ground", "", |pen| {
-        draw_ground(pen, (1.0, reach), size.1)
+        draw_ground(pen, (1.0, reach), size.1);
     });
     let inside = svg.split_once('>').map_or("</svg>", |(_, inside)| inside);
     let inside = inside.trim_end_matches("</svg>");

@@ -74,15 +74,16 @@ fn point(quantile: f64, size: f64) -> ShiftPoint {
 fn round(round: u32) -> Course {
     let disturbed = round == DROPPED;
     let side = |side: Side| {
-        let slow = f64::from(u32::from(side == Side::Candidate));
+        let place = u32::from(side == Side::Candidate);
+        let slow = f64::from(place);
         let level = |ms: f64| {
-            let ms = ms * (1.0 + 0.12 * slow + 0.03 * wobble(round + 3 * side.index() as u32));
+            let ms = ms * (1.0 + 0.12 * slow + 0.03 * wobble(round + 3 * place));
             whole(ms * if disturbed { 1.6 } else { 1.0 } * 1e3) * 1_000
         };
         CourseSide {
             scheduled: 1_146,
-            ok: 1_145 - u64::from(round % 3) * side.index() as u64 * 3,
-            failed: u64::from(round % 3) * side.index() as u64 * 3,
+            ok: 1_145 - u64::from(round % 3) * u64::from(place) * 3,
+            failed: u64::from(round % 3) * u64::from(place) * 3,
             p50_ns: Some(level(21.5)),
             p99_ns: Some(level(80.0)),
             send_lag_p99_ns: if disturbed {
