@@ -30,6 +30,8 @@ const READ_AND_KEPT: &[(&str, u64, &[&str])] = &[
     ("firefox.har", 2, &["/users/7", "/login"]),
     ("safari.har", 3, &["/a", "/b"]),
     ("mitmproxy.har", 3, &["/a", "/c"]),
+    ("fiddler.har", 3, &["/a", "/b"]),
+    ("playwright.har", 5, &["/", "/login"]),
     ("har-to-k6-16-page-without-title.har", 1, &["/a"]),
     ("har-to-k6-12-pseudo-headers.har", 1, &["/a"]),
     ("har-to-k6-87-65-mime-type.har", 2, &["/a", "/b"]),
@@ -86,6 +88,24 @@ fn chrome_loses_what_is_not_replayed() {
         (Some(201), &b"{\"item\":\"42\"}"[..])
     );
     insta::assert_snapshot!(imported.summary);
+}
+
+#[test]
+fn what_playwright_did_not_ask_the_service_is_left_out() {
+    let imported = import("playwright.har");
+    let reasons: Vec<&str> = imported.summary.skipped.keys().copied().collect();
+    let expected = [
+        "WebSocket",
+        "answered by a test script, not by the service",
+        "it got no answer",
+    ];
+    assert_eq!(reasons, expected);
+    assert_eq!(imported.requests[1].expect_status, Some(303));
+    let body = String::from_utf8(imported.requests[1].body.clone()).unwrap();
+    assert!(!body.contains("hunter2x"), "{body}");
+    let fiddler = import("fiddler.har");
+    assert_eq!(fiddler.requests[1].offset_ns, 100_000_000);
+    assert_eq!(fiddler.requests[1].session, "s2");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod goaway;
 mod h2d;
 mod hostile;
 mod http2;
+mod imports;
 mod interrupted;
 mod kernel;
 mod local;

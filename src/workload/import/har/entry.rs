@@ -100,6 +100,10 @@ fn by_browser(entry: &Entry) -> Result<(), Rejected> {
     if entry.has("_fromCache") || ["Memory Cache", "Disk Cache"].contains(&fetched.as_str()) {
         return Err(Policy("answered by the browser's cache"));
     }
+    // Playwright's name.
+    if entry.has("_wasFulfilled") {
+        return Err(Policy("answered by a test script, not by the service"));
+    }
     Ok(())
 }
 
@@ -152,16 +156,17 @@ pub(super) fn text(value: &Value) -> Option<String> {
 }
 
 fn status_of(entry: &Entry) -> Result<Option<u16>, Rejected> {
-    if entry.has("response._error") || entry.has("_error") {
+    let failed = ["response._error", "response._failureText", "_error"];
+    if failed.iter().any(|name| entry.has(name)) {
         return Err(Policy("it got no answer"));
     }
     let status = entry.value("response.status").unwrap_or(Value::Null);
     let status = match &status {
         Value::String(text) => text.trim().parse().ok(),
-        other => other.as_u64(),
+        other => other.as_i64(),
     };
     match status {
-        Some(0) => Err(Policy("it got no answer")),
+        Some(..=0) => Err(Policy("it got no answer")),
         Some(101) => Err(Policy("WebSocket")),
         Some(status) => Ok(u16::try_from(status)
             .ok()

@@ -32,10 +32,18 @@ const MEMBERS: &[&str] = &[
     "_fromCache",
     "_fetchType",
     "_resourceType",
+    "_wasFulfilled",
     "_error",
 ];
 /// Members of an answer that are kept.
-const ANSWER: &[&str] = &["status", "_transferSize", "bodySize", "_error", "headers"];
+const ANSWER: &[&str] = &[
+    "status",
+    "_transferSize",
+    "bodySize",
+    "_error",
+    "_failureText",
+    "headers",
+];
 
 impl Entry {
     /// The length of the raw member in bytes.

@@ -102,7 +102,13 @@ fn unwanted() -> Vec<(Value, &'static str)> {
         (bad("/_resourceType", json!("preflight")), "preflight"),
         (bad("/response/status", json!(0)), "no answer"),
         (bad("/response/status", json!(101)), "WebSocket"),
+        (bad("/response/status", json!(-1)), "no answer"),
         (bad("/response/_error", json!("net::ERR")), "no answer"),
+        (
+            bad("/response/_failureText", json!("net::ERR")),
+            "no answer",
+        ),
+        (bad("/_wasFulfilled", json!(true)), "test script"),
         (entry(1, "data:text/plain,x"), "not HTTP"),
         (entry(1, "chrome-extension://x/y"), "not HTTP"),
         (entry(1, "wss://shop.example/a"), "WebSocket"),
