@@ -1,5 +1,5 @@
 //! Everything on disk: atomic writes, the run file as it grows, the output directory, stored
-//! baselines, and the lock of a host under load.
+//! baselines, recordings as they grow, and the lock of a host under load.
 //!
 //! Per file: a temporary name in the same directory, write, sync, rename, sync the directory.
 //! After a failed sync the same file is never trusted again.
@@ -11,6 +11,7 @@ mod host_lock;
 mod out_dir;
 mod run_log;
 mod side_log;
+mod spool;
 
 pub use atomic::{Readers, StoreError, write_atomic, write_with};
 pub use baselines::{BASELINES, BaselineError, BaselineName, Baselines, StoredRun};
@@ -19,3 +20,4 @@ pub use host_lock::HostLock;
 pub use out_dir::OutDir;
 pub use run_log::{RunLog, complete_run};
 pub use side_log::create_log;
+pub use spool::Spool;
