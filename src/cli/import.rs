@@ -65,7 +65,8 @@ impl ImportCommand {
     }
 }
 
-fn check_output(path: &Path) -> anyhow::Result<()> {
+/// A workload is told from other files by its name.
+pub(super) fn check_output(path: &Path) -> anyhow::Result<()> {
     let name = path
         .file_name()
         .and_then(|name| name.to_str())

@@ -23,6 +23,7 @@ mod prepare;
 mod progress;
 mod publish;
 mod ready;
+mod record;
 mod resume;
 mod run;
 mod settings;
@@ -66,6 +67,8 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     /// Loads one target and writes what was measured
     Run(run::RunArgs),
+    /// Passes traffic on to an application and writes what can be replayed
+    Record(record::RecordArgs),
     /// Makes a workload from a recording
     #[command(subcommand)]
     Import(import::ImportCommand),
@@ -133,6 +136,7 @@ fn execute(command: Command) -> Result<u8, Failure> {
         Command::Plan(args) => args.exec(),
         Command::Calibrate(args) => runtime.block_on(args.exec()),
         Command::Run(args) => runtime.block_on(args.exec()),
+        Command::Record(args) => runtime.block_on(args.exec()),
         Command::Import(command) => command.exec(),
         Command::Baseline(command) => command.exec(),
         Command::Inspect(args) => args.exec(),
