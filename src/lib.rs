@@ -11,6 +11,7 @@ pub mod compare;
 pub mod demo;
 pub mod experiment;
 pub mod histogram;
+pub mod record;
 pub mod replay;
 pub mod report;
 pub mod run;

@@ -4,7 +4,7 @@
 use std::{fmt, sync::Arc};
 
 use rustls::{
-    self, ClientConfig, RootCertStore,
+    self, ClientConfig, RootCertStore, ServerConfig,
     client::Resumption,
     crypto::{CryptoProvider, aws_lc_rs::default_provider},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -128,6 +128,23 @@ pub fn tls_config(trust: &Trust, alpn: &[&str]) -> Result<Arc<ClientConfig>, Tls
     if !trust.resumption {
         config.resumption = Resumption::disabled();
     }
+    Ok(Arc::new(config))
+}
+
+/// The TLS settings of a server that shows this certificate. The names in `alpn` are accepted, the
+/// preferred one first.
+///
+/// # Errors
+/// When the certificate cannot be used.
+pub fn server_config(identity: &Identity, alpn: &[&str]) -> Result<Arc<ServerConfig>, TlsError> {
+    let Identity { chain, key } = identity;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports the default versions")
+        .with_no_client_auth()
+        .with_single_cert(chain.clone(), key.clone_key())
+        .map_err(TlsError::Key)?;
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     Ok(Arc::new(config))
 }
 

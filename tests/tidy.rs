@@ -31,8 +31,9 @@ staging     <- units text clock tls workload run
 replay      <- units histogram clock tls workload run
 experiment  <- units clock workload run replay staging store compare
 demo        <- units clock text
+record      <- units clock text tls workload
 cli         <- units histogram clock text tls workload run compare report store staging replay \
-               experiment demo
+               experiment demo record
 main        <-
 lib         <-";
 
@@ -43,7 +44,7 @@ lib         <-";
 const OUTSIDE: &str = "
 anyhow              <- cli/
 askama              <- report/html
-base64              <- histogram.rs workload/ report/html
+base64              <- histogram.rs workload/ report/html record/session.rs
 clap                <- cli/
 crc32fast           <- run/file.rs
 csv                 <- report/csv.rs report/injection workload/import/csv.rs
@@ -52,8 +53,10 @@ hdrhistogram        <- histogram.rs
 hmac                <- workload/redact/pseudonym.rs
 httparse            <- replay/http1.rs demo/server.rs workload/import/message.rs
 humantime           <- units.rs cli/ compare/rule.rs experiment/plan.rs
+hyper               <- record/
+hyper_util          <- record/
 indicatif           <- cli/progress.rs
-jiff                <- cli/ workload/ report/hlog.rs
+jiff                <- cli/ workload/ report/hlog.rs record/tape.rs
 mio                 <- replay/
 nix                 <- staging/resources
 plotters            <- report/chart report/rate.rs
@@ -66,17 +69,20 @@ rand_distr          <- demo/
 reqwest             <- staging/
 rustix              <- clock.rs replay/stream.rs store/host_lock.rs staging/guard.rs \
                        staging/local.rs staging/resources cli/
-rustls              <- tls.rs replay/stream.rs replay/connection.rs
+rustls              <- tls.rs replay/stream.rs replay/connection.rs \
+                       record/upstream.rs
 rustls_native_certs <- tls.rs
 saphyr_parser       <- workload/import/openapi/yaml.rs
 serde               <- anywhere
-serde_json          <- workload/ run/ report/ store/baselines.rs cli/ compare/bodies/answer.rs
+serde_json          <- workload/ run/ report/ store/baselines.rs cli/ compare/bodies/answer.rs \
+                       record/session.rs
 sha2                <- workload/ report/html store/digest.rs
 slab                <- replay/pool.rs
 statrs              <- compare/distribution.rs
 strsim              <- cli/settings.rs
 thiserror           <- anywhere
-tokio               <- clock.rs replay/ experiment/ staging/ demo/ cli/
+tokio               <- clock.rs replay/ experiment/ staging/ demo/ record/ cli/
+tokio_rustls        <- record/
 toml                <- cli/
 unicode_width       <- text.rs
 url                 <- workload/
@@ -88,7 +94,7 @@ std::fs             <- store/ workload/file.rs workload/write.rs workload/redact
                        workload/rules/picks.rs \
                        replay/health staging/ports.rs staging/guard.rs \
                        staging/local.rs staging/resources cli/
-std::net            <- workload/target.rs staging/ replay/ demo/ cli/";
+std::net            <- workload/target.rs staging/ replay/ demo/ record/ cli/";
 
 /// Words that may not stand in any source, and what to write instead.
 const WORDS: &str = "

@@ -362,7 +362,7 @@ pub(super) fn limits_record(limits: &Limits) -> serde_json::Value {
 }
 
 /// Raises the soft limit of descriptors to the hard one; returns what the process may have.
-fn raise_descriptors() -> u64 {
+pub(super) fn raise_descriptors() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

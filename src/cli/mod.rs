@@ -30,6 +30,7 @@ mod probes;
 mod progress;
 mod publish;
 mod ready;
+mod record;
 mod report;
 mod resume;
 mod run;
@@ -80,6 +81,8 @@ enum Command {
     Run(run::RunArgs),
     /// Renders again from stored files, or one page over many comparisons
     Report(report::ReportArgs),
+    /// Passes traffic on to an application and writes what can be replayed
+    Record(record::RecordArgs),
     /// Makes a workload from a recording
     #[command(subcommand)]
     Import(import::ImportCommand),
@@ -156,6 +159,7 @@ fn execute(command: Command) -> Result<u8, Failure> {
         Command::Calibrate(args) => runtime.block_on(args.exec()),
         Command::Run(args) => runtime.block_on(args.exec()),
         Command::Report(args) => args.exec(),
+        Command::Record(args) => runtime.block_on(args.exec()),
         Command::Import(command) => command.exec(),
         Command::Baseline(command) => command.exec(),
         Command::Inspect(args) => args.exec(),

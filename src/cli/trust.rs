@@ -91,7 +91,7 @@ pub(super) fn warning(trust: &Trust) -> Option<Warning> {
 }
 
 /// What is made of the bytes of a flag's file.
-fn of<T>(
+pub(super) fn of<T>(
     flag: &str,
     path: &Path,
     read: impl FnOnce(&[u8]) -> Result<T, TlsError>,

@@ -28,6 +28,12 @@ pub enum StoreError {
     /// The place of a log holds something else.
     #[error("{0} is there and is no log of proofload's; move it, or choose another place")]
     ForeignLog(PathBuf),
+    /// A recording that nobody finished, or that another process is making.
+    #[error(
+        "{0} is there: a recording that was killed, or one that is being made; move it to keep \
+         it, or remove it"
+    )]
+    Unfinished(PathBuf),
 }
 
 impl StoreError {

@@ -343,6 +343,12 @@ impl Requests {
         Ok(requests)
     }
 
+    /// The requests of a plain file whose header states nothing about them yet.
+    pub(super) fn of_growing(path: &Path) -> Result<Self, WorkloadError> {
+        let name = printable(&path.display().to_string());
+        Self::new(name, &Source::File(path.to_owned()))
+    }
+
     /// Reads the next line that is not blank, without its line break; false at the end.
     fn next_line(&mut self) -> Result<bool, WorkloadError> {
         loop {
@@ -428,7 +434,8 @@ impl Requests {
         while let Some(request) = self.next_request()? {
             tally.add(&request, &self.line);
         }
-        let summary = tally.finish(self.header.origin());
+        let mut summary = tally.finish(self.header.origin());
+        summary.cut.clone_from(&self.header.cut);
         match &self.header.digest {
             Some(digest) if *digest != summary.digest => {
                 Err(WorkloadError::Digest(self.name.clone()))

@@ -191,12 +191,19 @@ pub struct ImportSummary {
 
 impl ImportSummary {
     /// Counts an entry that is left out.
-    pub(super) fn skip(&mut self, reason: &'static str, is_malformed: bool, index: u64) {
+    pub fn skip(&mut self, reason: &'static str, is_malformed: bool, index: u64) {
         let skipped = self.skipped.entry(reason).or_default();
         skipped.count += 1;
         skipped.is_malformed = is_malformed;
         if skipped.samples.len() < SAMPLES {
             skipped.samples.push(index);
+        }
+    }
+
+    /// Counts entries that are left out and have no position of their own.
+    pub fn skip_many(&mut self, reason: &'static str, count: u64) {
+        if count > 0 {
+            self.skipped.entry(reason).or_default().count += count;
         }
     }
 
@@ -207,7 +214,7 @@ impl ImportSummary {
     }
 
     /// Takes over what the cleaner counted, and says what follows from it.
-    pub(super) fn take(&mut self, cleaner: &Cleaner) {
+    pub fn take(&mut self, cleaner: &Cleaner) {
         self.dropped_headers.clone_from(cleaner.dropped_headers());
         self.renewed_headers.clone_from(cleaner.renewed_headers());
         self.redacted = cleaner
@@ -228,7 +235,7 @@ impl ImportSummary {
     }
 
     /// The reasons in one line, for errors.
-    pub(super) fn reasons(&self) -> String {
+    pub fn reasons(&self) -> String {
         let reasons = self.skipped.iter();
         let reasons: Vec<String> = reasons
             .map(|(reason, skipped)| format!("{} × {reason}", skipped.count))
@@ -265,7 +272,11 @@ impl fmt::Display for ImportSummary {
             let more = skipped.count > samples.len() as u64;
             let samples = samples.join(", ") + if more { ", …" } else { "" };
             let one = self.unit.one;
-            writeln!(f, "  {:>7}  {reason} ({one} {samples})", skipped.count)?;
+            if skipped.samples.is_empty() {
+                writeln!(f, "  {:>7}  {reason}", skipped.count)?;
+            } else {
+                writeln!(f, "  {:>7}  {reason} ({one} {samples})", skipped.count)?;
+            }
         }
         list(f, "hosts", self.hosts.iter())?;
         list(f, "header fields left out", self.dropped_headers.iter())?;

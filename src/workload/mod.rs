@@ -31,4 +31,7 @@ pub use request::{Header, Method, Recorded, Request};
 pub use single::{SingleError, parse_request};
 pub use summary::{Origin, Summary, VERSION};
 pub use target::{Address, Protocol, Scheme, Target, TargetError};
-pub use write::{WriteError, is_compressed, write_from, write_workload};
+pub use write::{
+    WriteError, growing_header, is_compressed, request_line, write_from, write_recording,
+    write_workload,
+};

@@ -48,6 +48,8 @@ pub struct Summary {
     pub statuses: BTreeMap<u16, u64>,
     /// `sha256:` and the digest over the bytes of the request lines, each with a line feed.
     pub digest: String,
+    /// Why it ends before the recorded traffic did; `None` when it does not.
+    pub cut: Option<String>,
 }
 
 impl Summary {
@@ -130,6 +132,9 @@ pub(super) struct FileHeader {
     /// The digest over the request lines.
     #[serde(default)]
     pub(super) digest: Option<String>,
+    /// Why the recording ends early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cut: Option<String>,
 }
 
 /// What a first line turned out to be.
@@ -186,7 +191,20 @@ impl FileHeader {
             methods: self.methods.clone()?,
             statuses: self.statuses.clone()?,
             digest: self.digest.clone()?,
+            cut: self.cut.clone(),
         })
+    }
+
+    /// The header of a recording that is not complete yet, or cut.
+    pub(super) fn of_growing(origin: &Origin, cut: Option<String>) -> Self {
+        Self {
+            proofload_workload: VERSION,
+            source: origin.source.clone(),
+            recorded_at: origin.recorded_at.clone(),
+            redaction: Some(origin.redaction.clone()),
+            cut,
+            ..Self::default()
+        }
     }
 }
 
@@ -204,6 +222,7 @@ impl From<&Summary> for FileHeader {
             statuses: Some(summary.statuses.clone()),
             endpoints: Some(summary.endpoints.clone()),
             digest: Some(summary.digest.clone()),
+            cut: summary.cut.clone(),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::{
     line,
     summary::{FileHeader, Origin, Summary, Tally},
 };
+use crate::text::shorten;
 
 /// Why a workload could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -47,38 +48,78 @@ pub fn write_from(
         ..workload.summary().clone()
     };
     let requests = workload.requests()?;
-    written(out, compressed, |out| write_stream(out, &summary, requests))
+    write_file(out, compressed, &summary, requests)
 }
 
-fn write_stream(
-    out: &mut dyn Write,
-    summary: &Summary,
-    requests: Requests,
-) -> Result<(), WriteError> {
-    let header = serde_json::to_string(&FileHeader::from(summary)).map_err(io::Error::from)?;
-    writeln!(out, "{header}")?;
-    for request in requests {
-        let line = line::encode(&request?).map_err(|fault| io::Error::other(fault.to_string()))?;
-        out.write_all(line.as_bytes())?;
-    }
-    Ok(())
+/// How long the first line of a growing recording is, so that it can be replaced in place.
+const GROWING: usize = 1024;
+/// The longest reason for a cut that is kept, in characters.
+const CUT: usize = 100;
+
+/// The first line of a recording that still grows, or was `cut`; always of the same length.
+pub fn growing_header(origin: &Origin, cut: Option<&str>) -> String {
+    let cut = cut.map(|cut| shorten(cut, CUT));
+    let header = FileHeader::of_growing(origin, cut);
+    let json = serde_json::to_string(&header).expect("strings and numbers always serialise");
+    format!("{json:<width$}\n", width = GROWING - 1)
 }
 
-/// Buffers, and compresses where it is asked for.
-fn written(
+/// One request as a line with its line break.
+///
+/// # Errors
+/// When it breaks the rules of the format.
+pub fn request_line(request: &Request) -> Result<String, LineFault> {
+    line::encode(request)
+}
+
+/// Writes the workload file of a recording from its growing file, with those requests between its
+/// lines that came late; both are sorted by offset. Says in its header when it was `cut`.
+///
+/// # Errors
+/// When there are no requests, the growing file cannot be read, or writing fails.
+pub fn write_recording(
     out: impl Write,
+    growing: &Path,
+    late: &[Request],
+    header: (Origin, Option<&str>),
     compressed: bool,
-    fill: impl FnOnce(&mut dyn Write) -> Result<(), WriteError>,
-) -> Result<(), WriteError> {
-    let mut out = io::BufWriter::with_capacity(64 << 10, out);
-    if !compressed {
-        fill(&mut out)?;
-        return Ok(out.flush()?);
+) -> Result<Summary, WriteError> {
+    let merged = || Requests::of_growing(growing).map(|requests| merge(requests, late));
+    let mut tally = Tally::default();
+    for request in merged()? {
+        let request = request?;
+        let line = line::encode(&request).map_err(|fault| io::Error::other(fault.to_string()))?;
+        tally.add(&request, line.trim_end_matches('\n').as_bytes());
     }
-    let mut encoder = zstd::Encoder::new(out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
-    encoder.include_checksum(true)?;
-    fill(&mut encoder)?;
-    Ok(encoder.finish()?.flush()?)
+    let (origin, cut) = header;
+    let mut summary = tally.finish(origin);
+    summary.cut = cut.map(str::to_owned);
+    if summary.requests == 0 {
+        return Err(WorkloadError::Empty("the recording".to_owned()).into());
+    }
+    write_file(out, compressed, &summary, merged()?)?;
+    Ok(summary)
+}
+
+/// Two sorted sequences as one.
+fn merge(
+    requests: Requests,
+    late: &[Request],
+) -> impl Iterator<Item = Result<Request, WorkloadError>> {
+    let mut requests = requests.peekable();
+    let mut late = late.iter().peekable();
+    std::iter::from_fn(move || {
+        let is_late = match (requests.peek(), late.peek()) {
+            (Some(Ok(next)), Some(late)) => late.offset_ns < next.offset_ns,
+            (None, Some(_)) => true,
+            _ => false,
+        };
+        if is_late {
+            late.next().cloned().map(Ok)
+        } else {
+            requests.next()
+        }
+    })
 }
 
 /// Writes a workload file of requests that are sorted by offset; returns what it holds.
@@ -92,17 +133,39 @@ pub fn write_workload(
     requests: &[Request],
 ) -> Result<Summary, WriteError> {
     let summary = summarise(requests, origin, "the workload")?;
-    written(out, compressed, |out| {
-        Ok(write_lines(out, &summary, requests)?)
-    })?;
+    let requests = limited(requests.iter().cloned()).map(Ok);
+    write_file(out, compressed, &summary, requests)?;
     Ok(summary)
 }
 
-fn write_lines(out: &mut dyn Write, summary: &Summary, requests: &[Request]) -> io::Result<()> {
-    let header = serde_json::to_string(&FileHeader::from(summary))?;
+fn write_file(
+    out: impl Write,
+    compressed: bool,
+    summary: &Summary,
+    requests: impl Iterator<Item = Result<Request, WorkloadError>>,
+) -> Result<(), WriteError> {
+    let mut out = io::BufWriter::with_capacity(64 << 10, out);
+    if compressed {
+        let mut encoder = zstd::Encoder::new(out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+        encoder.include_checksum(true)?;
+        write_lines(&mut encoder, summary, requests)?;
+        encoder.finish()?.flush()?;
+    } else {
+        write_lines(&mut out, summary, requests)?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn write_lines(
+    out: &mut impl Write,
+    summary: &Summary,
+    requests: impl Iterator<Item = Result<Request, WorkloadError>>,
+) -> Result<(), WriteError> {
+    let header = serde_json::to_string(&FileHeader::from(summary)).map_err(io::Error::from)?;
     writeln!(out, "{header}")?;
-    for request in limited(requests.iter().cloned()) {
-        let line = line::encode(&request).map_err(|fault| io::Error::other(fault.to_string()))?;
+    for request in requests {
+        let line = line::encode(&request?).map_err(|fault| io::Error::other(fault.to_string()))?;
         out.write_all(line.as_bytes())?;
     }
     Ok(())

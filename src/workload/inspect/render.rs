@@ -41,6 +41,13 @@ impl fmt::Display for Inspection {
             "source     {}, redaction: {redaction}",
             of(&origin.source)
         )?;
+        if let Some(cut) = &summary.cut {
+            let cause = printable(cut);
+            writeln!(
+                f,
+                "cut short  the recording ended before the traffic did: {cause}"
+            )?;
+        }
         writeln!(f, "digest     {}", summary.digest)?;
         let (mean, peak) = (self.mean_rate(), self.peak_rate());
         writeln!(f, "rate       mean {mean:.1}/s, peak {peak:.1}/s")?;
