@@ -87,7 +87,7 @@ fn ask(port: u16, method: &str, path: &str) -> (u16, u64) {
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: shop.example:{port}\r\nUser-Agent: {AGENT}\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: {AGENT}\r\n\
          Referer: {REFERER}\r\nCookie: sid=hunter2x\r\nAuthorization: Basic YW5uOmh1bnRlcjJ4\r\n\
          Connection: close\r\n\r\n"
     );
@@ -354,7 +354,13 @@ fn what_nginx_logs_is_what_was_sent() {
     ] {
         assert!(paths.contains(&path), "{path} in {paths:?}");
     }
-    assert_eq!(parts.requests.len(), sent.len());
+    // A path with a decoded blank, without quotes around it, is the one that cannot be read back.
+    let summary = &parts.summary;
+    assert_eq!(
+        (summary.kept, summary.malformed()),
+        (sent.len() as u64 - 1, 1),
+        "{summary}"
+    );
 }
 
 const APACHE_FINE: &str = r#"LogFormat "%a %{%Y-%m-%dT%H:%M:%S}t.%{usec_frac}t %{%z}t %D %{Host}i \"%r\" %>s %B \"%{Referer}i\" \"%{User-Agent}i\"" fine"#;
@@ -362,19 +368,22 @@ const APACHE_PARTS: &str = r#"LogFormat "%h %{usec}t %m %U%q %s %{ms}T" parts"#;
 
 #[test]
 fn what_apache_logs_is_what_was_sent() {
-    let server = Server::start("apache2", &["-X", "-f", "config"], |port, home| {
-        let modules = "/usr/lib/apache2/modules";
-        let home = home.display();
-        let mut config = String::new();
-        for (name, file) in [
-            ("mpm_event_module", "mod_mpm_event"),
-            ("authz_core_module", "mod_authz_core"),
-            ("alias_module", "mod_alias"),
-        ] {
-            config += &format!("LoadModule {name} {modules}/{file}.so\n");
-        }
-        format!(
-            "{config}ServerRoot {home}\nDefaultRuntimeDir {home}\nPidFile {home}/pid\n\
+    let server = Server::start(
+        "apache2",
+        &["-X", "-d", ".", "-f", "config"],
+        |port, home| {
+            let modules = "/usr/lib/apache2/modules";
+            let home = home.display();
+            let mut config = String::new();
+            for (name, file) in [
+                ("mpm_event_module", "mod_mpm_event"),
+                ("authz_core_module", "mod_authz_core"),
+                ("alias_module", "mod_alias"),
+            ] {
+                config += &format!("LoadModule {name} {modules}/{file}.so\n");
+            }
+            format!(
+                "{config}ServerRoot {home}\nDefaultRuntimeDir {home}\nPidFile {home}/pid\n\
              Listen 127.0.0.1:{port}\nServerName shop.example\nErrorLog {home}/error.log\n\
              DocumentRoot {home}\nErrorDocument 404 default\nLimitRequestLine 16000\n\
              LogFormat \"%v:%p %h %l %u %t \\\"%r\\\" %>s %O \\\"%{{Referer}}i\\\" \
@@ -388,8 +397,9 @@ fn what_apache_logs_is_what_was_sent() {
              CustomLog {home}/parts.log parts\n\
              AliasMatch \"^/(?!18)\" {home}/index.html\n\
              <Directory {home}>\n Require all granted\n</Directory>\n"
-        )
-    });
+            )
+        },
+    );
     let Some(mut server) = server else { return };
     let sent = send(server.port);
     server.end();
@@ -435,7 +445,7 @@ fn what_caddy_logs_is_what_was_sent() {
     let server = Server::start("caddy", &args, |port, home| {
         let home = home.display();
         format!(
-            "{{\n admin off\n auto_https off\n persist_config off\n storage file_system {home}/s\n}}\n\
+            "{{\n admin off\n auto_https off\n storage file_system {home}/s\n}}\n\
              http://:{port} {{\n log {{\n  output file {home}/caddy.log\n }}\n\
              \trespond /18/* missing 404\n respond hello\n}}\n"
         )

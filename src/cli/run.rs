@@ -118,10 +118,13 @@ pub(super) struct RunArgs {
 
 /// The settings with the time that the workload takes so many times over.
 fn looped(
-    loops: u32,
+    loops: Option<u32>,
     settings: LoadSettings,
     workload: &Workload,
 ) -> Result<LoadSettings, Failure> {
+    let Some(loops) = loops else {
+        return Ok(settings);
+    };
     let arrivals = input::arrivals(&settings, workload)?;
     let requests = count(workload.summary().requests) * f64::from(loops);
     let time = match arrivals {
@@ -158,10 +161,7 @@ impl RunArgs {
         }
         let resources = Resources::of_target(self.target_resources.as_ref())?;
         let workload = self.source.open(&file, &settings)?;
-        let settings = match self.loops {
-            Some(loops) => looped(loops, settings, &workload)?,
-            None => settings,
-        };
+        let settings = looped(self.loops, settings, &workload)?;
         let baseline = self.baseline()?;
         let output = self.output(baseline.as_ref())?;
         check_output(&output).map_err(Failure::usage)?;

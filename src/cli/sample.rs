@@ -88,9 +88,10 @@ impl SampleArgs {
     fn write(&self, workload: &Workload) -> Result<(), Failure> {
         let compressed = is_compressed(&self.output);
         let mut origin = workload.summary().origin.clone();
-        let source = match origin.source.is_empty() {
-            true => "a workload",
-            false => &origin.source,
+        let source = if origin.source.is_empty() {
+            "a workload"
+        } else {
+            &origin.source
         };
         origin.source = match self.keep {
             Some(keep) => format!("sample ({keep}) of {source}"),

@@ -115,9 +115,10 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
 /// `w.jsonl:3:17  secret field  path, token  •••••• (7 characters)`.
 fn line(name: &str, finding: &Finding) -> String {
     let column = finding.column.map_or(String::new(), |it| format!(":{it}"));
-    let place = match finding.place.is_empty() {
-        true => "-".to_owned(),
-        false => printable(&finding.place),
+    let place = if finding.place.is_empty() {
+        "-".to_owned()
+    } else {
+        printable(&finding.place)
     };
     let (line, kind, excerpt) = (finding.line, finding.kind.one(), &finding.excerpt);
     format!("{name}:{line}{column}  {kind}  {place}  {excerpt}")

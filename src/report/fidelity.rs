@@ -228,7 +228,7 @@ mod tests {
             lines(&[found]),
             [
                 "baseline: 400 of 400 planned requests were sent; behind the planned instant by \
-                 p50 0.040 ms, p99 0.180 ms, at most 0.900 ms; order within sessions kept for \
+                 p50 40.0 µs, p99 180 µs, at most 900 µs; order within sessions kept for \
                  100 %; the mix of endpoints is the recorded one."
             ]
         );

@@ -256,9 +256,10 @@ fn column(piece: &Piece, value: &str) -> Option<u64> {
 
 fn excerpt(value: &str) -> String {
     let length = value.chars().count();
-    let start: String = match length >= SHOWN_FROM {
-        true => value.chars().take(2).collect(),
-        false => String::new(),
+    let start: String = if length >= SHOWN_FROM {
+        value.chars().take(2).collect()
+    } else {
+        String::new()
     };
     let start: String = start
         .chars()

@@ -25,8 +25,10 @@ use super::{
 };
 use crate::{text::printable_cut, units::SECOND_NS};
 
-/// The longest row, in bytes.
-const LONGEST_ROW: usize = 12 << 20;
+/// The longest row, in bytes. Each of its bytes may begin a field, which takes eight.
+const LONGEST_ROW: usize = 8 << 20;
+/// The longest first row.
+const LONGEST_NAMES: usize = 1 << 20;
 /// The most unknown columns that are named.
 const NAMED: usize = 8;
 
@@ -58,10 +60,10 @@ pub fn import_csv(
 ) -> Result<Imported, ImportError> {
     let mut reader = input::open(file, &Budget::new(options.max_input))?;
     let delimiter = delimiter(reader.fill_buf().map_err(read_error)?);
-    let since = Rc::new(Cell::new(0));
+    let left = Rc::new(Cell::new(LONGEST_NAMES));
     let metered = Metered {
         reader,
-        since: Rc::clone(&since),
+        left: Rc::clone(&left),
     };
     let mut rows = ::csv::ReaderBuilder::new()
         .delimiter(delimiter)
@@ -78,7 +80,7 @@ pub fn import_csv(
     let mut stamps = Stamps::default();
     let mut row = ::csv::ByteRecord::new();
     loop {
-        since.set(0);
+        left.set(LONGEST_ROW);
         if !rows.read_byte_record(&mut row).map_err(csv_error)? {
             break;
         }
@@ -241,21 +243,22 @@ fn csv_error(error: ::csv::Error) -> ImportError {
 /// Stops a row that does not end, which an unclosed quote makes of the rest of the file.
 struct Metered<R> {
     reader: R,
-    /// Bytes read since the row before.
-    since: Rc<Cell<usize>>,
+    /// Bytes that the row may still have.
+    left: Rc<Cell<usize>>,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("a row is longer than 12 MiB; is a quote not closed?")]
+#[error("a row is longer than 8 MiB, or the first than 1 MiB; is a quote not closed?")]
 struct Endless;
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.since.get() > LONGEST_ROW {
+        let left = self.left.get();
+        if left == 0 {
             return Err(io::Error::other(Endless));
         }
         let read = self.reader.read(buffer)?;
-        self.since.set(self.since.get() + read);
+        self.left.set(left.saturating_sub(read));
         Ok(read)
     }
 }

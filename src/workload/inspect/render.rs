@@ -67,9 +67,9 @@ impl fmt::Display for Inspection {
                 self.bodies
             )?;
         }
-        if self.answers > 0 {
+        if let Some(mean) = self.answer_bytes.checked_div(self.answers) {
             let (total, largest) = (size(self.answer_bytes), size(self.largest_answer));
-            let mean = size(self.answer_bytes / self.answers);
+            let mean = size(mean);
             let answers = self.answers;
             writeln!(
                 f,

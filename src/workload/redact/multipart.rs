@@ -8,7 +8,8 @@ use super::{Kind, Redactor, rules::Fate};
 impl Redactor {
     pub(super) fn multipart(&mut self, content_type: &str, body: &[u8], depth: u8) -> Vec<u8> {
         let named = named_boundary(content_type);
-        let Some(boundary) = named.as_deref().map_or_else(|| first_line(body), dashed) else {
+        let boundary = named.as_deref().map(dashed).or_else(|| first_line(body));
+        let Some(boundary) = boundary else {
             return self.free(body, true).unwrap_or(body.to_vec());
         };
         // What the header's boundary has become, the body's must become too.
@@ -80,8 +81,8 @@ fn named_boundary(content_type: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-fn dashed(boundary: &str) -> Option<Vec<u8>> {
-    Some([b"--", boundary.as_bytes()].concat())
+fn dashed(boundary: &str) -> Vec<u8> {
+    [b"--", boundary.as_bytes()].concat()
 }
 
 /// The boundary as the first line of the body shows it.

@@ -197,7 +197,8 @@ mod tests {
             ("x@a.co", 8),
         ] {
             let shown = pseudonyms().of(address);
-            assert!(shown.ends_with(".test") && shown.contains('@'), "{shown}");
+            let domain = shown.split_once('@').unwrap().1;
+            assert_eq!(domain.rsplit('.').next(), Some("test"), "{shown}");
             assert_eq!(shown.len(), shape, "{shown}");
             assert_eq!(pseudonyms().of(address), shown);
         }

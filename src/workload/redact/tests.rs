@@ -218,7 +218,8 @@ fn segments_behind_a_telling_one_go_when_they_look_like_codes() {
 fn names_of_files_lose_what_is_no_digest_of_an_asset() {
     let token = "Ab3dE5fG7hI9jK1mN3pQ5rS7";
     let shown = redactor().path(&format!("/d/{token}.pdf"));
-    assert!(shown.ends_with(".pdf") && !shown.contains(token), "{shown}");
+    let ending = shown.rsplit('.').next();
+    assert!(ending == Some("pdf") && !shown.contains(token), "{shown}");
     let asset = format!("/d/app-{token}.js");
     assert_eq!(redactor().path(&asset), asset);
 }

@@ -7,7 +7,7 @@ use super::*;
 fn found(text: &[u8]) -> Vec<Finding> {
     let mut found = Vec::new();
     let scanned = scan(text, &Rules::default(), &mut |finding| {
-        found.push(finding.clone())
+        found.push(finding.clone());
     })
     .unwrap();
     assert_eq!(scanned.total(), found.len() as u64);
@@ -19,7 +19,9 @@ const HEADER: &str = r#"{"proofload_workload":1,"digest":"sha256:9f86d081884c7d6
 fn workload(lines: &[&str]) -> Vec<u8> {
     let mut text = HEADER.to_owned() + "\n";
     for line in lines {
-        text += &format!("{{\"offset_ns\":0,\"method\":\"GET\",{line}}}\n");
+        text += "{\"offset_ns\":0,\"method\":\"GET\",";
+        text += line;
+        text += "}\n";
     }
     text.into_bytes()
 }

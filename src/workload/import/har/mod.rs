@@ -4,10 +4,11 @@
 //! by `entry`, their bodies by `post`.
 
 mod entry;
+mod guard;
 mod post;
 mod stream;
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use super::{
     ImportError, ImportOptions, Imported, Unit,
@@ -15,6 +16,7 @@ use super::{
     input::{self, Budget},
 };
 use entry::{exchange, offers};
+use guard::Endless;
 
 /// Reads a HAR file as a stream and makes a clean workload of it; `.gz` and `.zst` are
 /// recognised.
@@ -46,7 +48,10 @@ pub fn import_har(reader: impl Read, options: &ImportOptions) -> Result<Imported
 fn json_error(error: serde_json::Error) -> ImportError {
     let (line, column) = (error.line(), error.column());
     match error.classify() {
-        serde_json::error::Category::Io => input::read_error(error.into()),
+        serde_json::error::Category::Io => match io::Error::from(error).downcast::<Endless>() {
+            Ok(endless) => ImportError::Format(endless.to_string()),
+            Err(error) => input::read_error(error),
+        },
         serde_json::error::Category::Eof => ImportError::CutOff { line, column },
         _ => ImportError::Json { line, column },
     }

@@ -46,7 +46,7 @@ pub(super) fn body(request: &Value, headers: &mut Vec<Header>) -> Result<Body, R
         } else {
             form::urlencoded(&fields)
         }
-    } else if request["bodySize"].as_i64().unwrap_or(0) > 0 {
+    } else if request["bodySize"].as_i64().unwrap_or(0) > 0 || promises_body(headers) {
         return Err(LOST);
     } else {
         Vec::new()
@@ -77,6 +77,14 @@ fn field(value: &Value) -> Result<Field, Rejected> {
         file_name,
         content_type: member("contentType").filter(|kind| !kind.is_empty()),
     })
+}
+
+/// Whether the header fields tell of a body; some exporters lose uploads and say that there was
+/// none.
+fn promises_body(headers: &[Header]) -> bool {
+    let length = message::header(headers, "content-length");
+    let is_multipart = content_type(headers).is_some_and(|kind| kind.starts_with("multipart/"));
+    is_multipart || length.is_some_and(|length| !matches!(length.trim(), "" | "0"))
 }
 
 fn content_type(headers: &[Header]) -> Option<&str> {

@@ -3,7 +3,13 @@
 //! Of each entry only the needed members are kept, as raw JSON, so that a bad value spoils its
 //! entry and not the file; the contents of answers are looked at in passing, or passed over.
 
-use std::{collections::BTreeMap, fmt, io::Read};
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    fmt,
+    io::{BufReader, Read},
+    rc::Rc,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{
@@ -11,6 +17,8 @@ use serde::{
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Value, value::RawValue};
+
+use super::guard::{Guard, Kept};
 
 /// One entry as found: raw JSON by name; names of the answer are prefixed by `response.`.
 #[derive(Debug, Default)]
@@ -90,6 +98,9 @@ pub(super) fn entries(
     reader: impl Read,
     each: &mut dyn FnMut(Entry),
 ) -> Result<Ending, serde_json::Error> {
+    let kept: Kept = Rc::new(Cell::new(None));
+    let guard = Guard::new(reader, Rc::clone(&kept));
+    let reader = BufReader::with_capacity(64 << 10, guard);
     let mut json = serde_json::Deserializer::from_reader(reader);
     let mut ending = Ending::default();
     let at = Place::Root;
@@ -97,6 +108,7 @@ pub(super) fn entries(
         at,
         each,
         ending: &mut ending,
+        kept: &kept,
     }
     .deserialize(&mut json)?;
     ending.has_more = json.end().is_err();
@@ -115,6 +127,7 @@ struct Walk<'a> {
     at: Place,
     each: &'a mut dyn FnMut(Entry),
     ending: &'a mut Ending,
+    kept: &'a Kept,
 }
 
 /// Values of other kinds than expected are passed over instead of refused.
@@ -171,6 +184,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 at,
                 each: &mut *self.each,
                 ending: &mut *self.ending,
+                kept: self.kept,
             })?;
         }
         Ok(())
@@ -182,7 +196,11 @@ impl<'de> Visitor<'de> for Walk<'_> {
             return Ok(());
         }
         self.ending.has_entries = true;
-        while let Some(entry) = seq.next_element_seed(OneEntry::default())? {
+        let one = OneEntry {
+            is_answer: false,
+            kept: self.kept,
+        };
+        while let Some(entry) = seq.next_element_seed(one)? {
             (self.each)(entry);
         }
         Ok(())
@@ -190,12 +208,13 @@ impl<'de> Visitor<'de> for Walk<'_> {
 }
 
 /// Reads an entry, or the answer inside one.
-#[derive(Default)]
-struct OneEntry {
+#[derive(Clone, Copy)]
+struct OneEntry<'a> {
     is_answer: bool,
+    kept: &'a Kept,
 }
 
-impl<'de> DeserializeSeed<'de> for OneEntry {
+impl<'de> DeserializeSeed<'de> for OneEntry<'_> {
     type Value = Entry;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Entry, D::Error> {
@@ -203,7 +222,7 @@ impl<'de> DeserializeSeed<'de> for OneEntry {
     }
 }
 
-impl<'de> Visitor<'de> for OneEntry {
+impl<'de> Visitor<'de> for OneEntry<'_> {
     type Value = Entry;
 
     pass_over!(Entry::default());
@@ -221,11 +240,16 @@ impl<'de> Visitor<'de> for OneEntry {
         let kept = if self.is_answer { ANSWER } else { MEMBERS };
         while let Some(key) = map.next_key::<String>()? {
             if kept.contains(&key.as_str()) {
+                self.kept.set(Some(0));
                 entry.members.insert(key, map.next_value()?);
+                self.kept.set(None);
             } else if key == "content" && self.is_answer {
                 entry.content = map.next_value_seed(Content::default())?;
             } else if key == "response" && !self.is_answer {
-                let answer = map.next_value_seed(OneEntry { is_answer: true })?;
+                let answer = map.next_value_seed(OneEntry {
+                    is_answer: true,
+                    ..self
+                })?;
                 entry.content = answer.content;
                 let members = answer.members.into_iter();
                 entry

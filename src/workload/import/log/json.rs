@@ -183,6 +183,8 @@ fn find<'a>(object: &'a Value, steps: &[String]) -> Option<&'a Value> {
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
+        // Written out: as JSON, a few microseconds in seconds would have an exponent.
+        Value::Number(number) if number.is_f64() => Some(number.as_f64()?.to_string()),
         Value::Number(number) => Some(number.to_string()),
         Value::Array(list) => list.first().and_then(text),
         _ => None,
@@ -298,6 +300,15 @@ mod tests {
             let error = Map::parse(text).unwrap_err();
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn small_and_large_numbers_have_no_exponent() {
+        let map = Map::parse("time=t,method=m,path=p,dur_s=d").unwrap();
+        let line = br#"{"t":1.79557320025e9,"m":"GET","p":"/","d":7.541e-6}"#;
+        let logged = read(&map, &parse(line).unwrap());
+        assert_eq!(logged.found.request.recorded.latency_ns, Some(7_541));
+        assert_eq!(logged.found.started_ns, Some(1_795_573_200_250_000_000));
     }
 
     #[test]

@@ -49,10 +49,14 @@ const ELSEWHERE: Rejected = Policy("it refers to another file or to itself; bund
 /// # Errors
 /// When the file is no description, or nothing in it can be sent.
 pub fn import_openapi(file: impl Read, options: &ImportOptions) -> Result<Imported, ImportError> {
-    let budget = Budget::new(options.max_input.min(LARGEST));
+    let reader = input::open(file, &Budget::new(options.max_input))?;
     let mut text = Vec::new();
-    let mut reader = input::open(file, &budget)?;
-    reader.read_to_end(&mut text).map_err(read_error)?;
+    let mut most = reader.take(LARGEST + 1);
+    most.read_to_end(&mut text).map_err(read_error)?;
+    if text.len() as u64 > LARGEST {
+        let what = "the file is larger than 32 MiB, which no description is";
+        return Err(ImportError::Format(what.to_owned()));
+    }
     let text = String::from_utf8(text)
         .map_err(|_| ImportError::Format("the file is no text in UTF-8".to_owned()))?;
     let document = Document(parse(&text)?);

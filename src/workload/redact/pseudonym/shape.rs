@@ -127,17 +127,16 @@ impl Shape {
 
     /// The domain ends in the reserved `.test` (RFC 2606) and stays as long where it can.
     fn address(name: &str, domain: &str) -> Self {
-        let domain = match domain.strip_suffix(".test") {
-            Some(domain) => domain.to_owned(),
-            None => {
-                let mut labels: Vec<&str> = domain.split('.').collect();
-                let top = labels.pop().unwrap_or_default().len();
-                let last = labels.pop().unwrap_or_default();
-                let length = (last.len() + top).saturating_sub("test".len()).max(1);
-                let last = "x".repeat(length);
-                labels.push(&last);
-                labels.join(".")
-            }
+        let domain = if let Some(domain) = domain.strip_suffix(".test") {
+            domain.to_owned()
+        } else {
+            let mut labels: Vec<&str> = domain.split('.').collect();
+            let top = labels.pop().unwrap_or_default().len();
+            let last = labels.pop().unwrap_or_default();
+            let length = (last.len() + top).saturating_sub("test".len()).max(1);
+            let last = "x".repeat(length);
+            labels.push(&last);
+            labels.join(".")
         };
         let mut shape = Self::text(&format!("{name}@{domain}"), false, true);
         shape.0.extend(".test".chars().map(Slot::Stays));
