@@ -1,4 +1,4 @@
-//! A WebDriver client of the few calls that the tests need, over plain TCP.
+//! A `WebDriver` client of the few calls that the tests need, over plain TCP.
 //!
 //! It starts chromedriver on a port of its own choice with a fresh profile, and ends it with the
 //! test, whatever becomes of that.
@@ -21,7 +21,7 @@ pub(crate) struct Browser {
     driver: Child,
     port: u16,
     session: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Browser {
@@ -48,9 +48,9 @@ impl Browser {
             driver,
             port: port.unwrap(),
             session: String::new(),
-            _profile: tempfile::tempdir().unwrap(),
+            profile: tempfile::tempdir().unwrap(),
         };
-        let profile = browser._profile.path().display();
+        let profile = browser.profile.path().display();
         let args = format!(
             "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
              --disable-background-networking --disable-component-update --disable-sync \
@@ -65,7 +65,7 @@ impl Browser {
         });
         let wanted = json!({ "capabilities": { "alwaysMatch": wanted } });
         let made = browser.call("POST", "/session", &wanted);
-        browser.session = made["sessionId"].as_str().unwrap().to_owned();
+        made["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
         Some(browser)
     }
 
@@ -87,7 +87,7 @@ impl Browser {
         self.post("execute/async", &json!({ "script": body, "args": [] }))
     }
 
-    /// A command of the DevTools protocol.
+    /// A command of the `DevTools` protocol.
     pub(crate) fn devtools(&self, command: &str, params: &Value) -> Value {
         self.post(
             "goog/cdp/execute",
