@@ -46,7 +46,7 @@ askama              <- report/html.rs
 base64              <- histogram.rs workload/ report/html.rs
 clap                <- cli/
 crc32fast           <- run/file.rs
-csv                 <- report/csv.rs report/injection.rs workload/import/csv.rs
+csv                 <- report/csv.rs report/injection.rs workload/import/table.rs
 flate2              <- workload/import/input.rs
 hdrhistogram        <- histogram.rs
 hmac                <- workload/redact/pseudonym.rs
