@@ -17,11 +17,11 @@ use proofload::workload::{
     Workload,
     import::{
         ImportError, ImportOptions, Imported,
-        csv::import_csv,
         gor::import_gor,
         har::import_har,
         log::{LogFormat, LogOptions, import_log},
         openapi::import_openapi,
+        table::import_csv,
         vegeta::{BodyFault, import_vegeta},
     },
 };
@@ -176,12 +176,13 @@ fn mutated_gor_files_bring_nothing_down() {
 }
 
 const LOG_LINES: [&str; 8] = [
-    "192.0.2.1 - ann [25/Nov/2026:02:20:00 +0000] \"GET /a?b=\\x22c HTTP/1.1\" 200 5 \"-\" \"c/8\"",
+    "192.0.2.1 - ann [25/Nov/2026:02:20:00 +0000] \"GET /a?b=\\x22c HTTP/1.1\" 200 5 \"-\" \
+     \"c/8\"",
     "192.0.2.1 - - [25/Nov/2026:02:20:00 +0000] \"HEAD /a?b=c HTTP/1.1\" 304 -",
     "shop.example:80 192.0.2.1 - - [25/Nov/2026:02:20:00 +0000] \"GET /a\\\"b HTTP/1.1\" 200 9 \
      \"http://shop.example/\" \"c/8\"",
-    "https 2026-11-25T02:20:00.25Z app/lb/5 192.0.2.1:2817 10.0.0.1:80 0.086 0.048 -1 200 200 0 57 \
-     \"GET https://shop.example:443/a?b=c HTTP/1.1\" \"c/8\" E T arn \"R\" \"shop.example\" \"a\" 1 \
+    "https 2026-11-25T02:20:00.25Z app/lb/5 192.0.2.1:2817 10.0.0.1:80 0.086 0.048 -1 200 200 0 \
+     57 \"GET https://shop.example:443/a?b=c HTTP/1.1\" \"c/8\" E T arn \"R\" \"shop.example\" \"a\" 1 \
      2026-11-25T02:20:00.0Z \"f\" \"-\" \"-\"",
     "[2026-11-25T02:20:00.310Z] \"GET /a?b=c HTTP/2\" 200 - 0 154 226 100 \"192.0.2.1\" \"c/8\" \
      \"cd0b\" \"shop.example\" \"127.0.0.1:80\"",
@@ -269,14 +270,30 @@ fn mutated_tables_bring_nothing_down() {
     attack(26, &[comma, tabs], |bytes| import_csv(bytes, 1, &options()));
 }
 
-const YAML: &str = "openapi: 3.1.0\nservers: [{url: 'https://a.example/{v}', variables: {v: \
-    {default: v1}}}]\npaths:\n  /pets/{id}: &p\n    parameters:\n    - {name: id, in: path, required: \
-    true, schema: {type: integer}}\n    get:\n      parameters:\n      - {name: q, in: query, schema: \
-    {type: array, items: {type: string}}, example: [a, b]}\n      responses: {200: {content: \
-    {application/json: {}}}}\n    post:\n      requestBody: {content: {application/json: {schema: \
-    {$ref: '#/components/schemas/Pet'}}}}\n  /copy: *p\ncomponents:\n  schemas:\n    Pet:\n      \
-    allOf:\n      - properties: {name: {type: string, minLength: 3}}\n      - $ref: \
-    '#/components/schemas/Other'\n    Other: {properties: {n: {type: integer, minimum: 3}}}\n";
+const YAML: &str = "openapi: 3.1.0\n\
+servers: [{url: 'https://a.example/{v}', variables: {v: {default: v1}}}]\n\
+paths:\n\
+\u{20} /pets/{id}: &p\n\
+\u{20}   parameters:\n\
+\u{20}   - {name: id, in: path, required: true, schema: {type: integer}}\n\
+\u{20}   get:\n\
+\u{20}     parameters:\n\
+\u{20}     - name: q\n\
+\u{20}       in: query\n\
+\u{20}       schema: {type: array, items: {type: string}}\n\
+\u{20}       example: [a, b]\n\
+\u{20}     responses: {200: {content: {application/json: {}}}}\n\
+\u{20}   post:\n\
+\u{20}     requestBody:\n\
+\u{20}       content: {application/json: {schema: {$ref: '#/components/schemas/Pet'}}}\n\
+\u{20} /copy: *p\n\
+components:\n\
+\u{20} schemas:\n\
+\u{20}   Pet:\n\
+\u{20}     allOf:\n\
+\u{20}     - properties: {name: {type: string, minLength: 3}}\n\
+\u{20}     - $ref: '#/components/schemas/Other'\n\
+\u{20}   Other: {properties: {n: {type: integer, minimum: 3}}}\n";
 
 const SWAGGER: &str = r#"{"swagger": "2.0", "host": "a.example", "basePath": "/v1", "paths": {
     "/a": {"post": {"parameters": [{"name": "b", "in": "body", "schema": {"properties":

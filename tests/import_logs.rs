@@ -363,7 +363,8 @@ fn what_nginx_logs_is_what_was_sent() {
     );
 }
 
-const APACHE_FINE: &str = r#"LogFormat "%a %{%Y-%m-%dT%H:%M:%S}t.%{usec_frac}t %{%z}t %D %{Host}i \"%r\" %>s %B \"%{Referer}i\" \"%{User-Agent}i\"" fine"#;
+const APACHE_FINE: &str = "LogFormat \"%a %{%Y-%m-%dT%H:%M:%S}t.%{usec_frac}t %{%z}t %D \
+    %{Host}i \\\"%r\\\" %>s %B \\\"%{Referer}i\\\" \\\"%{User-Agent}i\\\"\" fine";
 const APACHE_PARTS: &str = r#"LogFormat "%h %{usec}t %m %U%q %s %{ms}T" parts"#;
 
 #[test]
@@ -374,14 +375,9 @@ fn what_apache_logs_is_what_was_sent() {
         |port, home| {
             let modules = "/usr/lib/apache2/modules";
             let home = home.display();
-            let mut config = String::new();
-            for (name, file) in [
-                ("mpm_event_module", "mod_mpm_event"),
-                ("authz_core_module", "mod_authz_core"),
-                ("alias_module", "mod_alias"),
-            ] {
-                config += &format!("LoadModule {name} {modules}/{file}.so\n");
-            }
+            let config = ["mpm_event", "authz_core", "alias"]
+                .map(|name| format!("LoadModule {name}_module {modules}/mod_{name}.so\n"))
+                .concat();
             format!(
                 "{config}ServerRoot {home}\nDefaultRuntimeDir {home}\nPidFile {home}/pid\n\
              Listen 127.0.0.1:{port}\nServerName shop.example\nErrorLog {home}/error.log\n\

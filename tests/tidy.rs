@@ -47,7 +47,7 @@ askama              <- report/html
 base64              <- histogram.rs workload/ report/html record/session.rs
 clap                <- cli/
 crc32fast           <- run/file.rs
-csv                 <- report/csv.rs report/injection workload/import/csv.rs
+csv                 <- report/csv.rs report/injection workload/import/table.rs
 flate2              <- workload/import/input.rs workload/scan/pieces.rs
 hdrhistogram        <- histogram.rs
 hmac                <- workload/redact/pseudonym.rs

@@ -6,11 +6,11 @@ use proofload::workload::{
     Workload,
     import::{
         ImportOptions,
-        csv::import_csv,
         gor::import_gor,
         har::import_har,
         log::{LogOptions, import_log},
         openapi::import_openapi,
+        table::import_csv,
         vegeta::{BodyFault, import_vegeta},
     },
 };

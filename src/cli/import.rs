@@ -20,11 +20,11 @@ use crate::{
     workload::{
         import::{
             ImportError, ImportOptions, Imported,
-            csv::import_csv,
             gor::import_gor,
             har::import_har,
             log::{LogFormat, LogOptions, import_log},
             openapi::import_openapi,
+            table::import_csv,
             vegeta::{BodyFault, import_vegeta},
         },
         is_compressed, write_workload,

@@ -4,7 +4,6 @@
 //! are put together (`gather`). Nothing is lost silently: `read = kept + skipped`, each skipped
 //! entry under its reason. The account names positions and reasons, never recorded values.
 
-pub mod csv;
 mod draft;
 mod field;
 mod form;
@@ -17,6 +16,7 @@ mod message;
 pub mod openapi;
 mod retime;
 mod stamp;
+pub mod table;
 mod uri;
 pub mod vegeta;
 

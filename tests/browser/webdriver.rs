@@ -65,7 +65,10 @@ impl Browser {
         });
         let wanted = json!({ "capabilities": { "alwaysMatch": wanted } });
         let made = browser.call("POST", "/session", &wanted);
-        made["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
+        made["sessionId"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut browser.session);
         Some(browser)
     }
 

@@ -15,9 +15,11 @@ use crate::{
 fn formats() -> Vec<(&'static str, &'static str, String, &'static [&'static str])> {
     let gor = "1 a 1795573200000000000 1\nGET /1 HTTP/1.1\r\nHost: a.example\r\n\r\n\n🐵🙈🙉\n\
         1 b 1795573200100000000 1\nGET /2?x=y HTTP/1.1\r\nHost: a.example\r\n\r\n\n🐵🙈🙉\n";
-    let har = r#"{"log": {"entries": [{"startedDateTime": "2026-01-02T03:04:05Z", "request":
-        {"method": "GET", "url": "http://a.example/1"}}, {"startedDateTime":
-        "2026-01-02T03:04:05.1Z", "request": {"method": "GET", "url": "http://a.example/2?x=y"}}]}}"#;
+    let har = r#"{"log": {"entries": [
+        {"startedDateTime": "2026-01-02T03:04:05Z",
+         "request": {"method": "GET", "url": "http://a.example/1"}},
+        {"startedDateTime": "2026-01-02T03:04:05.1Z",
+         "request": {"method": "GET", "url": "http://a.example/2?x=y"}}]}}"#;
     let log = "192.0.2.1 - - [25/Nov/2026:02:20:00 +0000] \"GET /1 HTTP/1.1\" 200 5 \"-\" \"c\"\n\
         192.0.2.2 - - [25/Nov/2026:02:20:00 +0000] \"GET /2?x=y HTTP/1.1\" 200 5 \"-\" \"c\"\n";
     let yaml = "openapi: 3.0.0\npaths:\n  /1: {get: {}}\n  /2:\n    get:\n      parameters:\n      \

@@ -168,7 +168,11 @@ impl<'a> Draft<'a> {
         if instant.is_some_and(|(instant, _)| instant.is_zoneless) {
             notes.push(ZONELESS);
         }
-        let (expect_status, size_bytes) = self.expected(&mut notes);
+        let (expect_status, mut size_bytes) = self.expected(&mut notes);
+        if method.as_str() == "HEAD" {
+            // Some servers log the body that they did not send.
+            size_bytes = size_bytes.and(Some(0));
+        }
         let agent = header(&self.headers, "user-agent").unwrap_or_default();
         let client = if self.session.is_empty() {
             format!("{}\n{agent}", self.address)

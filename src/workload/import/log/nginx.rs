@@ -152,12 +152,14 @@ fn field(name: &str) -> Field {
 mod tests {
     use super::*;
 
-    const MAIN: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent""#;
+    const MAIN: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status \
+                        $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
 
     #[test]
     fn a_statement_and_what_is_in_its_quotes_are_one_format() {
         let alone = compile(MAIN).unwrap();
-        let statement = "log_format main '$remote_addr - $remote_user [$time_local] \"$request\" '\n\
+        let statement = "log_format main '$remote_addr - $remote_user [$time_local] '\n\
+             \t'\"$request\" '\n\
              \t'$status $body_bytes_sent \"$http_referer\" '\n    '\"$http_user_agent\"';";
         assert_eq!(compile(statement).unwrap(), alone);
         assert_eq!(compile(&format!("'{MAIN}'")).unwrap(), alone);

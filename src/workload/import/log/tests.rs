@@ -27,7 +27,8 @@ fn named(format: &str) -> LogOptions {
 const LINES: &[(&str, &str)] = &[
     (
         "combined",
-        "192.0.2.1 - ann [25/Nov/2026:02:20:00 +0000] \"GET /a?b=c HTTP/1.1\" 200 5 \"-\" \"curl/8\"",
+        "192.0.2.1 - ann [25/Nov/2026:02:20:00 +0000] \"GET /a?b=c HTTP/1.1\" 200 5 \"-\" \
+         \"curl/8\"",
     ),
     (
         "common",

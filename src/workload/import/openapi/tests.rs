@@ -14,7 +14,10 @@ paths:
     get:
       parameters:
         - {name: limit, in: query, schema: {type: integer, default: 20}}
-        - {name: tag, in: query, required: true, schema: {type: array, items: {type: string, example: "a b"}}}
+        - name: tag
+          in: query
+          required: true
+          schema: {type: array, items: {type: string, example: "a b"}}
         - {name: cursor, in: query, schema: {type: string}}
         - {name: X-Tenant, in: header, required: true, schema: {type: string}, example: acme}
         - {name: X-Api-Key, in: header, required: true, schema: {type: string}, example: hunter2x}
@@ -221,7 +224,8 @@ fn files_that_are_no_description_say_why() {
             "another file",
         ),
         (
-            "openapi: 3.1.0\npaths: {/a: {get: {parameters: [{name: q, in: query, required: true}]}}}",
+            "openapi: 3.1.0\npaths: {/a: {get: {parameters: [{name: q, in: query, \
+             required: true}]}}}",
             "no example for a parameter",
         ),
     ] {

@@ -65,7 +65,7 @@ pub fn import_csv(
         reader,
         left: Rc::clone(&left),
     };
-    let mut rows = ::csv::ReaderBuilder::new()
+    let mut rows = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .flexible(true)
         .from_reader(metered);
@@ -78,7 +78,7 @@ pub fn import_csv(
     let mut gather = Gather::new(UNIT);
     check(&names, &columns, &mut gather)?;
     let mut stamps = Stamps::default();
-    let mut row = ::csv::ByteRecord::new();
+    let mut row = csv::ByteRecord::new();
     loop {
         left.set(LONGEST_ROW);
         if !rows.read_byte_record(&mut row).map_err(csv_error)? {
@@ -149,7 +149,7 @@ fn check(names: &[String], columns: &[Column], gather: &mut Gather) -> Result<()
     Ok(())
 }
 
-fn request(columns: &[Column], row: &::csv::ByteRecord, position: u64) -> Result<Logged, Rejected> {
+fn request(columns: &[Column], row: &csv::ByteRecord, position: u64) -> Result<Logged, Rejected> {
     if row.len() > columns.len() {
         return Err(Malformed("it has more fields than the first row names"));
     }
@@ -230,9 +230,9 @@ fn delimiter(start: &[u8]) -> u8 {
     best
 }
 
-fn csv_error(error: ::csv::Error) -> ImportError {
+fn csv_error(error: csv::Error) -> ImportError {
     match error.into_kind() {
-        ::csv::ErrorKind::Io(error) => match error.downcast::<Endless>() {
+        csv::ErrorKind::Io(error) => match error.downcast::<Endless>() {
             Ok(endless) => ImportError::Format(endless.to_string()),
             Err(error) => read_error(error),
         },
