@@ -7,7 +7,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a helper that cannot go on fails its test, and what was skipped says why"
+    reason = "a helper that cannot go on fails its test"
 )]
 
 use std::{
