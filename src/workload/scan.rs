@@ -196,9 +196,11 @@ impl Scan {
             self.in_key = !text.contains("-----END");
             return;
         }
-        self.any.header("", text.to_owned());
+        self.any.line(text);
         let between = |c: char| c.is_whitespace() || "\"'`<>(){}[],;|".contains(c);
-        for word in text.split(between).filter(|word| word.contains(['=', '%'])) {
+        // At the end of base 64 `=` is filling.
+        let holds = |word: &&str| word.trim_end_matches('=').contains(['=', '%']);
+        for word in text.split(between).filter(holds) {
             self.any.path(word);
         }
     }

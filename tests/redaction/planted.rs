@@ -290,12 +290,21 @@ fn elsewhere(position: usize, s: &str, t: &str) -> Value {
 pub(crate) struct Search {
     /// By their first bytes, the spellings and the position that each was planted in.
     spellings: HashMap<[u8; PIECE], Vec<(Vec<u8>, usize)>>,
+    /// Whether a spelling begins with these three bytes.
+    begins: Vec<bool>,
+}
+
+fn three(bytes: &[u8]) -> usize {
+    let byte = |at: usize| usize::from(bytes[at]);
+    byte(0) << 16 | byte(1) << 8 | byte(2)
 }
 
 impl Search {
     pub(crate) fn new() -> Self {
-        let spellings = HashMap::new();
-        Self { spellings }
+        Self {
+            spellings: HashMap::new(),
+            begins: vec![false; 1 << 24],
+        }
     }
 
     pub(crate) fn add(&mut self, position: usize, secret: &str) {
@@ -320,6 +329,7 @@ impl Search {
         ];
         for spelling in all.into_iter().map(String::into_bytes) {
             if let Some(first) = spelling.first_chunk() {
+                self.begins[three(first)] = true;
                 let own = self.spellings.entry(*first).or_default();
                 own.push((spelling, position));
             }
@@ -329,7 +339,8 @@ impl Search {
     /// The positions of the secrets that stand in a text.
     pub(crate) fn found(&self, text: &[u8]) -> Vec<usize> {
         let mut found = Vec::new();
-        for (at, window) in text.windows(PIECE).enumerate() {
+        let windows = text.windows(PIECE).enumerate();
+        for (at, window) in windows.filter(|(_, window)| self.begins[three(window)]) {
             let own = window.try_into().ok();
             let own = own.and_then(|window: [u8; PIECE]| self.spellings.get(&window));
             for (spelling, position) in own.into_iter().flatten() {

@@ -178,17 +178,23 @@ pub(super) fn is_flag(value: &[u8]) -> bool {
 
 /// Whether a digest stands here, as in `sha256:…`, or a histogram of a run file.
 fn announced(bytes: &[u8], at: usize) -> bool {
-    let before = &bytes[..at];
+    let before = &bytes[at.saturating_sub(100)..at];
+    // A page writes `+` inside of base 64 as an entity, which ends the word.
+    let ends = |b: &u8| b.is_ascii_whitespace() || b"\"'".contains(b);
+    let run = before.rsplit(ends).next().unwrap_or_default();
+    let is_entity = run.ends_with(b";");
+    let names = |text: &[u8], signs: &[u8]| {
+        DIGESTS.iter().any(|name| {
+            let sign = text.get(name.len());
+            text.starts_with(name) && sign.is_some_and(|sign| signs.contains(sign))
+        })
+    };
     bytes[at..].starts_with(b"HISTFA")
+        || names(&bytes[at..], b"-=")
+        || (is_entity && names(run, b"-"))
         || DIGESTS.iter().any(|name| {
-            let begins = bytes[at..].starts_with(name)
-                && bytes
-                    .get(at + name.len())
-                    .is_some_and(|b| b"-=".contains(b));
-            begins
-                || before
-                    .strip_suffix(b":")
-                    .is_some_and(|before| before.ends_with(name))
+            run.strip_suffix(b":")
+                .is_some_and(|run| run.ends_with(name))
         })
 }
 

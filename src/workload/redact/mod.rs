@@ -277,6 +277,9 @@ impl Redactor {
 
     /// What becomes of a value by the name that it stands under.
     fn fate(&self, name: &str) -> Option<Fate> {
+        if !self.is_name(name) {
+            return None;
+        }
         let by_rules = self.rules.of_name(name);
         by_rules.or_else(|| names::is_sensitive(name).then_some(Fate::Secret))
     }

@@ -92,10 +92,12 @@ impl Redactor {
 impl Redactor {
     /// What becomes of the name of a file.
     fn file(&mut self, name: &str, stem: &str, extension: &str) -> Option<String> {
+        let before = self.place();
         if let Some(bytes) = self.free(name.as_bytes(), false) {
             return Some(String::from_utf8_lossy(&bytes).into_owned());
         }
-        if ASSETS.contains(&extension) {
+        // What was recognised, such as an address, is no name of a file.
+        if ASSETS.contains(&extension) || self.since(&before) > 0 {
             return None;
         }
         let stem = self.unnamed(stem, 0)?;

@@ -68,6 +68,7 @@ impl Seek {
         let known = value.bytes().filter(u8::is_ascii_alphanumeric).count();
         let is_named = matches!(kind, Kind::Field | Kind::Encoded);
         match (self.manner, is_named) {
+            (_, true) if value.contains('@') && is_reserved(value) => false,
             (_, false) => kind != Kind::Email || !is_reserved(value),
             (Manner::Recorded, true) => known >= JUDGED_LEAST || !value.is_ascii(),
             (Manner::Any, true) => known >= JUDGED_LEAST && is_plausible(&self.name, value),
@@ -87,6 +88,16 @@ impl Redactor {
         redactor
     }
 
+    /// Whether a key can be the name of a field where nobody knows what a text is: the endpoints of
+    /// a report are none.
+    pub(super) fn is_name(&self, key: &str) -> bool {
+        let is_any = self
+            .seek
+            .as_ref()
+            .is_some_and(|seek| seek.manner == Manner::Any);
+        !(is_any && key.contains([' ', '/']))
+    }
+
     /// What was found since the last time.
     pub(in crate::workload) fn take_found(&mut self) -> Vec<Found> {
         let found = self
@@ -102,6 +113,12 @@ impl Redactor {
         if !is_placeholder(value) && !self.is_pseudonym(value) {
             self.count(Kind::Field, value);
         }
+    }
+
+    /// A line of a text of which nobody knows what it is.
+    pub(in crate::workload) fn line(&mut self, line: &str) {
+        self.note_name("");
+        self.free_text(line);
     }
 
     /// A line that begins a private key.

@@ -319,6 +319,7 @@ fn positions(name: &str, value: &str) -> Vec<(&'static str, String)> {
     let inside = super::encoded::encode(&base64);
     vec![
         ("path", format!("/a/{}/b", percent.replace('+', "%20"))),
+        ("path", format!("/a/{}", percent.replace('+', "%20"))),
         (
             "path",
             format!("/a;{name}={percent}/b?{name}={percent}&x={percent}"),

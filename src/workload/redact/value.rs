@@ -109,7 +109,9 @@ fn form_start(value: &str) -> Option<usize> {
     let sign = value.find('=')?;
     let at = value[..sign].rfind('?').map_or(0, |at| at + 1);
     let name = |b: u8| b.is_ascii_alphanumeric() || b"_.-[]%$:@~+&".contains(&b);
+    // At the end of base 64 it is filling.
     let is_form = (1..=100).contains(&(sign - at))
+        && value[sign..].bytes().any(|b| b != b'=')
         && value[at..sign].bytes().all(name)
         && !value.contains(['<', '>', '\n']);
     is_form.then_some(at)
