@@ -92,7 +92,8 @@ pub(super) fn now() -> String {
     format!("{now:.0}")
 }
 
-/// The command line that does the same again: header values and secrets in requests hidden, the seed added.
+/// The command line that does the same again: header values and secrets in requests hidden, the
+/// seed added.
 pub(super) fn command(seed: u64) -> String {
     // Arguments need not be UTF-8: paths are not.
     let args = std::env::args_os().skip(1);
