@@ -21,6 +21,7 @@ mod inspect;
 mod labels;
 mod live;
 mod local;
+mod looped;
 mod observe;
 mod outputs;
 mod pipeline;

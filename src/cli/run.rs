@@ -21,6 +21,7 @@ use super::{
     input::{self, Safety, Source},
     labels,
     local::{self, Build, Ports},
+    looped::looped,
     observe::Resources,
     probes,
     progress::Progress,
@@ -33,13 +34,13 @@ use crate::{
     clock::wall_ns,
     compare::{Checkup, Warning},
     experiment::{Ended, Experiment, News, conduct},
-    replay::{Arrivals, Layout, Load, mean_rate},
+    replay::{Layout, Load, mean_rate},
     report::{RunReport, Totals},
     run::{Labels, RunHeader, Side},
     staging::{Meter, Place},
     store::{BASELINES, BaselineName, Baselines, RunLog, create_log},
     tls::Trust,
-    units::{SECOND_NS, Span, count, from_seconds, seconds},
+    units::{SECOND_NS, Span, seconds},
     workload::{Target, Workload},
 };
 
@@ -114,33 +115,6 @@ pub(super) struct RunArgs {
     safety: Safety,
     #[command(flatten)]
     load: LoadSettings,
-}
-
-/// The settings with the time that the workload takes so many times over.
-fn looped(
-    loops: Option<u32>,
-    settings: LoadSettings,
-    workload: &Workload,
-) -> Result<LoadSettings, Failure> {
-    let Some(loops) = loops else {
-        return Ok(settings);
-    };
-    let arrivals = input::arrivals(&settings, workload)?;
-    let requests = count(workload.summary().requests) * f64::from(loops);
-    let time = match arrivals {
-        Arrivals::Closed(_) | Arrivals::Ramp(..) => Err(anyhow!(
-            "--loop needs to know how long the workload takes, and with closed or ramp arrivals \
-             nobody does; give --duration"
-        )),
-        _ if loops == 0 => Err(anyhow!("--loop 0 sends nothing")),
-        _ => Ok(Span::from_ns(from_seconds(
-            requests / mean_rate(workload, arrivals),
-        ))),
-    };
-    Ok(LoadSettings {
-        duration: Some(time.map_err(Failure::usage)?),
-        ..settings
-    })
 }
 
 impl RunArgs {

@@ -120,7 +120,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_with_parts_cut_out_is_found_again(parts in prop::collection::vec("[ab]{0,4}", 2..6)) {
+        fn a_text_with_parts_cut_out_is_found_again(
+            parts in prop::collection::vec("[ab]{0,4}", 2..6),
+        ) {
             let pattern = format!("x{}", parts.join("*"));
             let pattern: Pattern = pattern.parse().unwrap();
             let text = format!("x{}", parts.join("ba"));

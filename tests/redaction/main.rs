@@ -294,7 +294,8 @@ fn endpoints_that_look_like_secrets_are_never_loaded_or_reported() {
     let token = "Ab3dE5fG7hI9jK1mN3pQ5rS7";
     let line = |more: &str| {
         format!(
-            "{{\"proofload_workload\":1}}\n{{\"offset_ns\":0,\"method\":\"GET\",\"path\":\"/\"{more}}}\n"
+            "{{\"proofload_workload\":1}}\n{{\"offset_ns\":0,\"method\":\"GET\",\
+             \"path\":\"/\"{more}}}\n"
         )
     };
     std::fs::write(
@@ -350,7 +351,8 @@ fn rules_of_the_settings_file_reach_import_and_scan() {
         "startedDateTime": "2026-01-02T03:04:05Z", "time": 1,
         "request": {
             "method": "GET", "headers": [{"name": "X-Tenant", "value": "acme-corporation"}],
-            "url": "https://a.example/commit/9fceb02d0ae598e95dc970b74767f193?cursor=Ab3dE5fG7hI9jK1mN3pQ5rS7&ref=cust_4711x",
+            "url": "https://a.example/commit/9fceb02d0ae598e95dc970b74767f193\
+                ?cursor=Ab3dE5fG7hI9jK1mN3pQ5rS7&ref=cust_4711x",
         },
         "response": {"status": 200},
     }]}});

@@ -10,7 +10,8 @@ fn each_finding_has_its_line_its_place_and_no_secret() {
     let dir = dir.path();
     let text = "{\"proofload_workload\":1}\n\
         {\"offset_ns\":0,\"method\":\"GET\",\"path\":\"/a?page=2\"}\n\
-        {\"offset_ns\":1,\"method\":\"GET\",\"path\":\"/a?token=hunter2\",\"headers\":[[\"x-a\",\"eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.\"]]}\n";
+        {\"offset_ns\":1,\"method\":\"GET\",\"path\":\"/a?token=hunter2\",\
+        \"headers\":[[\"x-a\",\"eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.\"]]}\n";
     std::fs::write(dir.join("w.jsonl"), text).unwrap();
     let said = proofload(dir, &["scan", "w.jsonl"]);
     assert_eq!(said.code, Some(3), "{}", said.errors());

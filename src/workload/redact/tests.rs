@@ -344,7 +344,8 @@ fn positions(name: &str, value: &str) -> Vec<(&'static str, String)> {
         (
             "multipart/form-data; boundary=BB",
             format!(
-                "--BB\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n--BB--\r\n"
+                "--BB\r\nContent-Disposition: form-data; name=\"{name}\"\
+                 \r\n\r\n{value}\r\n--BB--\r\n"
             ),
         ),
     ]

@@ -14,7 +14,10 @@ fn found(text: &[u8]) -> Vec<Finding> {
     found
 }
 
-const HEADER: &str = r#"{"proofload_workload":1,"digest":"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}"#;
+const HEADER: &str = concat!(
+    r#"{"proofload_workload":1,"#,
+    r#""digest":"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}"#
+);
 
 fn workload(lines: &[&str]) -> Vec<u8> {
     let mut text = HEADER.to_owned() + "\n";
@@ -126,7 +129,10 @@ fn other_texts_are_searched_for_what_shows_itself() {
 
 #[test]
 fn json_is_followed_over_its_lines() {
-    let text = "{\n  \"name\": \"password\",\n  \"value\": \"hunter2x\",\n  \"tokens\": [\n    \"Ab3dE5fG7hI9jK1m\"\n  ],\n  \"code\": \"smaller_answers\",\n  \"digest\": \"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\",\n  \"sessions\": [{\"last_round\": 12345678}]\n}\n";
+    let text = "{\n  \"name\": \"password\",\n  \"value\": \"hunter2x\",\n  \"tokens\": [\n    \
+        \"Ab3dE5fG7hI9jK1m\"\n  ],\n  \"code\": \"smaller_answers\",\n  \"digest\": \
+        \"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\",\n  \
+        \"sessions\": [{\"last_round\": 12345678}]\n}\n";
     let found = found(text.as_bytes());
     let seen: Vec<(u64, &str)> = found
         .iter()
@@ -139,7 +145,8 @@ fn json_is_followed_over_its_lines() {
 fn run_files_and_reports_raise_no_alarm() {
     let histogram = "HISTFAAAACx42pNpmSzMwMDAxAABzFCaEURcm7yEwf4DRGAxGwMAWAkEhA+wgKqvRx3dEpPLkw==";
     let text = format!(
-        "{{\"endpoints\":{{\"POST /v/{{token}}/x\":{{\"response\":\"{histogram}\",\"n\":12345678}}}},\
+        "{{\"endpoints\":{{\"POST /v/{{token}}/x\":{{\"response\":\"{histogram}\",\
+         \"n\":12345678}}}},\
          \"digest\":\"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"}}\n"
     );
     assert_eq!(found(text.as_bytes()), []);
@@ -169,7 +176,10 @@ fn compressed_files_and_endless_lines_are_read_as_they_come() {
 
 #[test]
 fn rules_and_placeholders_silence() {
-    let line = r#""path":"/a?token=hunter2&cursor=Ab3dE5fG7hI9jK1mN3pQ5rS7","body":"password={{pick:users.csv}}""#;
+    let line = concat!(
+        r#""path":"/a?token=hunter2&cursor=Ab3dE5fG7hI9jK1mN3pQ5rS7","#,
+        r#""body":"password={{pick:users.csv}}""#
+    );
     let rules = Rules::default().keep_name("cursor").unwrap();
     let rules = rules.keep_value("hunter*").unwrap();
     let scanned = scan(&workload(&[line])[..], &rules, &mut |_| {}).unwrap();
@@ -179,7 +189,10 @@ fn rules_and_placeholders_silence() {
 
 #[test]
 fn no_name_and_no_excerpt_shows_a_secret() {
-    let line = r#""path":"/","body":"{\"Ab3dE5fG7hI9jK1mN3pQ5rS7\":{\"token\":\"hunter2\"},\"x\":\"kqzjwvbxpqkzjwvbxpqk\"}""#;
+    let line = concat!(
+        r#""path":"/","body":"{\"Ab3dE5fG7hI9jK1mN3pQ5rS7\":{\"token\":\"hunter2\"},"#,
+        r#"\"x\":\"kqzjwvbxpqkzjwvbxpqk\"}""#
+    );
     let found = found(&workload(&[line]));
     assert_eq!(found.len(), 3, "{found:?}");
     let shown = format!("{found:?}");
