@@ -1,7 +1,7 @@
 //! What redaction changes and what it leaves alone, position by position.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
 
@@ -360,6 +360,11 @@ fn through(redactor: &mut Redactor, kind: &str, text: String) -> String {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(11),
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn nothing_is_found_in_what_was_redacted(
         name in "password|x|user_token|pageSize",
