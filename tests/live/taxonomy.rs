@@ -126,6 +126,10 @@ const PRODUCED: &[(Class, &str)] = &[
         Class::NotSentLate,
         "a_generator_that_runs_a_fifth_of_the_time_never_gives_a_verdict",
     ),
+    (
+        Class::NotSentValue,
+        "what_no_answer_brings_is_not_sent_and_counts_against_its_side",
+    ),
 ];
 
 /// The text of a test function; nothing when there is none of that name.
