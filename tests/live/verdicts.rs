@@ -60,10 +60,12 @@ fn a_server_against_itself_is_never_regressed() {
     let names = [
         "changes.csv",
         "junit.xml",
+        "metrics.txt",
         "report.html",
         "report.json",
         "run.jsonl",
         "summary.md",
+        "verdict.json",
     ];
     assert_eq!(
         files(&done, "out"),
@@ -85,7 +87,8 @@ fn a_slow_candidate_is_regressed_and_the_slow_endpoint_is_named() {
     let done = honestly(|| compare(&a, &b, &format!("{two} {WIDE}")).run()).expect(10);
     let summary = std::fs::read_to_string(done.path("out/summary.md")).unwrap();
     for text in [&done.stdout, &summary] {
-        let headline = text.lines().next().unwrap();
+        let mut lines = text.lines().filter(|line| !line.starts_with("<!--"));
+        let headline = lines.find(|line| !line.is_empty()).unwrap();
         assert!(headline.to_lowercase().contains("regressed"), "{headline}");
         assert!(text.contains("/slow") && !text.contains("faster"), "{text}");
     }
@@ -270,7 +273,7 @@ fn an_interrupted_comparison_is_no_verdict_and_its_report_is_whole() {
     started.signal("TERM");
     let done = started.wait().expect(143);
     assert!(done.stdout.contains("SIGTERM"), "{}", done.stdout);
-    assert_eq!(files(&done, "out").len(), 6);
+    assert_eq!(files(&done, "out").len(), 8);
     let json = std::fs::read(done.path("out/report.json")).unwrap();
     let report: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert!(!report.to_string().contains("\"pass\""), "{report}");
@@ -285,7 +288,7 @@ fn an_earlier_report_is_replaced_as_a_whole() {
         .file("out/summary.md", "old")
         .run();
     assert!([0, 10, 11, 12].contains(&done.code), "{}", done.stderr);
-    assert_eq!(files(&done, "out").len(), 6);
+    assert_eq!(files(&done, "out").len(), 8);
     for name in ["report.json", "summary.md"] {
         let text = std::fs::read_to_string(done.path("out").join(name)).unwrap();
         assert!(text != mark && text != "old", "{name}");
