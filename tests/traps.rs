@@ -11,7 +11,7 @@ use proofload::{
         Comparison, Design, Margins, Picture, Policy, Reason, RoundEvidence, Tables, Verdict, judge,
     },
     report::{FILES, Figures, Format, Place, Report, Style, Subject, Workload, render},
-    run::{Class, ConnectionStats, EndpointStats, Health, Side, Slot},
+    run::{Class, ConnectionStats, EndpointStats, Group, Health, Side, Slot},
     units::{count, from_seconds},
 };
 use rand::RngExt;
@@ -242,7 +242,7 @@ fn endpoint(
         let class = caught.map_or(Class::Ok, |it| it.class);
         *stats.classes.entry(class).or_default() += 1;
         match (caught, trap) {
-            (Some(it), _) if it.class == Class::NotSentCap => {}
+            (Some(it), _) if it.class.group() == Group::NotSent => {}
             (Some(it), _) => stats.failed.record(it.after_ns),
             (None, trap) => {
                 let factor = if trap.is_some() { 0.5 } else { 1.0 };
