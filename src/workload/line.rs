@@ -364,7 +364,8 @@ mod tests {
             session in "[^\\p{Cc}]{0,8}",
             method in "[A-Z]{1,8}",
             path in "/[!-\"$-~]{0,30}",
-            headers in vec(("x-[a-z0-9]{1,8}", "[ -~é日]{0,20}"), 0..4),
+            // Other names may be those of credentials, which are refused.
+            headers in vec(("x-[0-9]{1,8}", "[ -~é日]{0,20}"), 0..4),
             body in prop_oneof![vec(any::<u8>(), 0..40), any::<String>().prop_map(Into::into)],
             expect_status in option::of(100_u16..=599),
             latency_ns in option::of(any::<u64>()),

@@ -13,6 +13,8 @@ use super::{
 
 /// What a digest is announced by; it tells nothing that the bytes it was made of do not.
 const DIGESTS: [&[u8]; 5] = [b"sha1", b"sha256", b"sha384", b"sha512", b"md5"];
+/// Before and behind the words of PEM's lines.
+const RULE: &[u8] = b"-----";
 
 impl Redactor {
     /// The bytes with each secret replaced; `None` when there is none. Words that look random are
@@ -66,7 +68,17 @@ impl Redactor {
                 at += 1;
                 continue;
             }
-            let end = at + bytes[at..].iter().take_while(|b| word(b)).count();
+            let run = bytes[at..].iter().take_while(|b| word(b)).count();
+            // What surrounds a key in PEM is no part of its words.
+            let run = match known::find(&bytes[at..at + run], RULE) {
+                Some(0) => {
+                    at += RULE.len();
+                    continue;
+                }
+                Some(length) => length,
+                None => run,
+            };
+            let end = at + run;
             // The end of a `%XX` is no part of the word.
             let at_escape = at > 0 && bytes[at - 1] == b'%' && end - at > 2;
             if at_escape && bytes[at..at + 2].iter().all(u8::is_ascii_hexdigit) {

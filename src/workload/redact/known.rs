@@ -237,7 +237,7 @@ pub(super) fn is_card(text: &[u8]) -> bool {
     known && sum.is_multiple_of(10) && digits.iter().any(|digit| *digit != digits[0])
 }
 
-fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+pub(super) fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
 }
 
