@@ -60,16 +60,11 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+. bench/ports.sh
+
 note() { grep -qxF -- "$*" "$notes" || printf '%s\n' "$*" >>"$notes"; }
 # Waits without starting a process, which would be counted and would take a core.
 rest() { read -rt "$1" -u "$pause" || true; }
-free_port() {
-    local port
-    while true; do
-        port=$((20000 + RANDOM % 12000))
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
-    done
-}
 # record SECTION CASE TOOL METRIC VALUE
 record() { [ -z "$5" ] || printf '%s\t%s\t%s\t%s\t%s\n' "$@" >>"$results"; }
 # number FILE KEY…: the first number in a JSON file behind these keys, each behind the last.

@@ -1,5 +1,5 @@
 //! Comparisons of real servers: two nginx processes with the same configuration, with two levels
-//! of compression, and with two lengths of a sleep.
+//! of compression, and with two lengths of a sleep; and a calibration of such a pair.
 //!
 //! Where nginx or its echo module is missing, each test says so and ends. A measurement that
 //! calls itself disturbed is repeated once and then reported, not failed: a busy machine is no
@@ -236,36 +236,58 @@ impl Found {
     }
 }
 
-/// Starts a pair and compares it; once more when the measurement was disturbed.
-fn compare(setups: [Setup; 2], rates: &[(&str, u64)], duration: &str) -> Option<Found> {
-    let module = match echo_module() {
-        Ok(module) => module,
-        Err(why) => {
-            eprintln!("skipped: {why}");
-            return None;
-        }
-    };
-    let _alone = alone();
-    for attempt in 1..=2 {
+/// Two nginx processes, their workload, and nothing else that sends.
+struct Pair {
+    _alone: MutexGuard<'static, ()>,
+    sides: [Nginx; 2],
+    file: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl Pair {
+    /// Nothing where the tests cannot run, which is said.
+    fn start(setups: [Setup; 2], rates: &[(&str, u64)]) -> Option<Self> {
+        let module = match echo_module() {
+            Ok(module) => module,
+            Err(why) => {
+                eprintln!("skipped: {why}");
+                return None;
+            }
+        };
+        let alone = alone();
         let dir = tempfile::tempdir().unwrap();
         pages(dir.path());
         let file = workload(dir.path(), rates);
-        let [baseline, candidate] = [("baseline", setups[0]), ("candidate", setups[1])]
+        let sides = [("baseline", setups[0]), ("candidate", setups[1])]
             .map(|(name, setup)| Nginx::start(&module, dir.path(), name, setup));
-        let out_dir = dir.path().join("report");
-        let output = Command::new(env!("CARGO_BIN_EXE_proofload"))
-            .current_dir(dir.path())
-            .args([
-                "compare",
-                "--baseline",
-                &baseline.url(),
-                "--candidate",
-                &candidate.url(),
-            ])
-            .args(["--format", "json", "-d", duration, "-w"])
-            .arg(&file)
-            .arg("--out-dir")
-            .arg(&out_dir)
+        Some(Self {
+            _alone: alone,
+            sides,
+            file,
+            dir,
+        })
+    }
+
+    /// The binary with the pair as its two sides, named by these flags.
+    fn proofload(&self, command: &str, flags: [&str; 2]) -> Command {
+        let mut call = Command::new(env!("CARGO_BIN_EXE_proofload"));
+        call.current_dir(self.dir.path())
+            .args([command, "--format", "json", "-w"])
+            .arg(&self.file);
+        for (flag, side) in flags.iter().zip(&self.sides) {
+            call.args([*flag, &side.url()]);
+        }
+        call
+    }
+}
+
+/// Starts a pair and compares it; once more when the measurement was disturbed.
+fn compare(setups: [Setup; 2], rates: &[(&str, u64)], duration: &str) -> Option<Found> {
+    for attempt in 1..=2 {
+        let pair = Pair::start(setups, rates)?;
+        let output = pair
+            .proofload("compare", ["--baseline", "--candidate"])
+            .args(["-d", duration, "--out-dir", "report"])
             .output()
             .unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -343,4 +365,51 @@ fn a_longer_sleep_is_found_at_its_endpoint_only() {
     };
     assert_eq!(found.code, 10, "{}", found.causes());
     assert_eq!(found.regressed(), ["GET /slow p50"]);
+}
+
+#[test]
+fn a_calibration_is_measured_and_then_planned_with() {
+    let rates = [("/a.html", 250), ("/b.html", 250), ("/c.html", 250)];
+    let Some(pair) = Pair::start([USUAL, USUAL], &rates) else {
+        return;
+    };
+    let measured = pair
+        .proofload("calibrate", ["--target", "--twin"])
+        .args(["-d", "2m30s"])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&measured.stderr);
+    let stored = pair.dir.path().join("baselines/workload.calibration.json");
+    if measured.status.code() == Some(12) {
+        assert!(!stored.exists(), "{errors}");
+        eprintln!("skipped: the machine is too busy to measure on: {errors}");
+        return;
+    }
+    assert_eq!(measured.status.code(), Some(0), "{errors}");
+    let stored: Value = serde_json::from_slice(&fs::read(stored).unwrap()).unwrap();
+    let rounds = ["simultaneous", "interleaved"].map(|arrangement| {
+        let metrics = stored[arrangement]["metrics"].as_array().unwrap();
+        let of = |endpoint: &str, metric: &str| {
+            let is_it = |it: &&Value| it["endpoint"] == endpoint && it["metric"] == metric;
+            metrics.iter().find(is_it).unwrap().clone()
+        };
+        for (path, _) in rates {
+            let p50 = of(&format!("GET {path}"), "p50");
+            assert!(p50["level"].as_f64() > Some(1_000.0), "{p50}");
+            assert!(p50["sigma"].as_f64() > Some(0.0), "{p50}");
+            assert!(p50["sigma_upper"].as_f64() > p50["sigma"].as_f64(), "{p50}");
+            assert_eq!(p50["detectable"].as_array().unwrap().len(), 4, "{p50}");
+        }
+        stored[arrangement]["rounds"].as_u64().unwrap()
+    });
+    assert!(rounds[0] > rounds[1] && rounds[1] > 1, "{rounds:?}");
+    let planned = pair
+        .proofload("plan", ["--baseline", "--candidate"])
+        .output()
+        .unwrap();
+    assert_eq!(planned.status.code(), Some(0));
+    let said = String::from_utf8_lossy(&planned.stderr).into_owned();
+    let is_used = said.contains("by the calibration");
+    assert_eq!(is_used, stored["trusted"] == true, "{said}");
+    assert_eq!(!is_used, said.contains("is not used"), "{said}");
 }

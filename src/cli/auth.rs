@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
+use clap::Args;
 
 use super::exit::Failure;
 use crate::{
@@ -22,12 +23,48 @@ const PATIENCE_NS: u64 = 30 * SECOND_NS;
 /// More than this is no list of header fields, in bytes.
 const OUTPUT_MAX: u64 = 64 * 1024;
 
+/// Header fields for each request, to whichever side.
+#[derive(Debug, Args)]
+pub(super) struct Credentials {
+    /// Header for each request: 'Name: value', @FILE with such lines, or $NAME for a variable of
+    /// the environment that holds them; may be repeated
+    #[arg(short = 'H', long, value_name = "HEADER")]
+    header: Vec<String>,
+    /// Prints such headers, one a line: a shell command, run once before anything is sent; neither
+    /// it nor its output is stored
+    #[arg(
+        long,
+        env = "PROOFLOAD_AUTH_CMD",
+        hide_env_values = true,
+        value_name = "COMMAND"
+    )]
+    auth_cmd: Option<String>,
+}
+
+impl Credentials {
+    /// The fields of the flags, and behind them those of one side alone.
+    ///
+    /// # Errors
+    /// When one is malformed or its source cannot be read (usage); values are never shown.
+    pub(super) fn headers(&self, own: &[String]) -> Result<Vec<Header>, Failure> {
+        headers(&[self.header.as_slice(), own].concat())
+    }
+
+    /// Adds what the command prints.
+    ///
+    /// # Errors
+    /// Those of [`add`].
+    pub(super) fn log_in(&self, target: &mut Target) -> Result<(), Failure> {
+        add("--auth-cmd", self.auth_cmd.as_deref(), target)
+    }
+}
+
 /// Header flags: `Name: value`, `@FILE` with one such line each, or `$NAME` for a variable of the
 /// environment that holds such lines.
 ///
 /// # Errors
 /// When a header is malformed or its source cannot be read; values are never shown.
-pub(super) fn headers(flags: &[String]) -> Result<Vec<Header>, Failure> {
+fn headers(flags: &[String]) -> Result<Vec<Header>, Failure> {
     let mut headers = Vec::new();
     for flag in flags {
         let found = if let Some(path) = flag.strip_prefix('@') {

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{
     StdoutFormat,
-    auth::{self, headers},
+    auth::Credentials,
     calibration::{self, Place},
     exit::{self, Failure},
     host,
@@ -72,19 +72,8 @@ pub(super) struct CalibrateArgs {
     /// What stdout shows
     #[arg(long, value_enum, default_value = "text")]
     format: StdoutFormat,
-    /// Header for each request: 'Name: value', @FILE with such lines, or $NAME for a variable of
-    /// the environment that holds them; may be repeated
-    #[arg(short = 'H', long, value_name = "HEADER")]
-    header: Vec<String>,
-    /// Prints such headers, one a line: a shell command, run once before anything is sent; neither
-    /// it nor its output is stored
-    #[arg(
-        long,
-        env = "PROOFLOAD_AUTH_CMD",
-        hide_env_values = true,
-        value_name = "COMMAND"
-    )]
-    auth_cmd: Option<String>,
+    #[command(flatten)]
+    credentials: Credentials,
     #[command(flatten)]
     safety: Safety,
     #[command(flatten)]
@@ -97,7 +86,7 @@ impl CalibrateArgs {
     /// Checks, measures, computes, stores.
     pub(super) async fn exec(self) -> Result<u8, Failure> {
         let file = self.safety.file()?;
-        let headers = headers(&self.header)?;
+        let headers = self.credentials.headers(&[])?;
         if self.load.arrangement.is_some() {
             return Err(Failure::usage(anyhow!(
                 "--arrangement is for `compare`: calibrate measures both"
@@ -121,7 +110,7 @@ impl CalibrateArgs {
         let target = |origin: &Origin| {
             let mut target = self.safety.target(&origin.url, headers.clone(), &file)?;
             target.protocol = load.protocol.unwrap_or_default();
-            auth::add("--auth-cmd", self.auth_cmd.as_deref(), &mut target)?;
+            self.credentials.log_in(&mut target)?;
             Ok(target)
         };
         let targets = [target(&origins[0])?, target(&origins[1])?];

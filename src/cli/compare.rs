@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{
     StdoutFormat,
-    auth::{self, headers},
+    auth::{self, Credentials},
     calibration::{self, Place},
     commit::CommitFlags,
     exit::Failure,
@@ -74,30 +74,19 @@ pub(super) struct ComparisonArgs {
     outputs: OutputFlags,
     #[command(flatten)]
     commits: CommitFlags,
-    /// Header for both sides: 'Name: value', @FILE with such lines, or $NAME for a variable of the
-    /// environment that holds them; may be repeated
-    #[arg(short = 'H', long, value_name = "HEADER")]
-    header: Vec<String>,
+    #[command(flatten)]
+    credentials: Credentials,
     /// Header for the baseline only
     #[arg(long, value_name = "HEADER")]
     baseline_header: Vec<String>,
     /// Header for the candidate only
     #[arg(long, value_name = "HEADER")]
     candidate_header: Vec<String>,
-    /// Prints headers for both sides, one 'Name: value' a line: a shell command, run once before
-    /// anything is sent; neither it nor its output is stored
-    #[arg(
-        long,
-        env = "PROOFLOAD_AUTH_CMD",
-        hide_env_values = true,
-        value_name = "COMMAND"
-    )]
-    auth_cmd: Option<String>,
-    /// The same for the baseline only, in place of --auth-cmd
+    /// Prints headers for the baseline only, in place of --auth-cmd
     #[arg(long, env = "PROOFLOAD_BASELINE_AUTH_CMD", hide_env_values = true)]
     #[arg(value_name = "COMMAND")]
     baseline_auth_cmd: Option<String>,
-    /// The same for the candidate only
+    /// Prints headers for the candidate only
     #[arg(long, env = "PROOFLOAD_CANDIDATE_AUTH_CMD", hide_env_values = true)]
     #[arg(value_name = "COMMAND")]
     candidate_auth_cmd: Option<String>,
@@ -125,7 +114,7 @@ impl CompareArgs {
             return self.beside_stored(&given, &file).await;
         }
         let own = [&args.baseline_header, &args.candidate_header];
-        let own = own.map(|own| headers(&[args.header.as_slice(), own.as_slice()].concat()));
+        let own = own.map(|own| args.credentials.headers(own));
         let [baseline_headers, candidate_headers] = own;
         let (baseline_headers, candidate_headers) = (baseline_headers?, candidate_headers?);
         let observe = layered(&args.observe, &file.observe);
@@ -264,7 +253,7 @@ impl CompareArgs {
                 &self.comparison.candidate_header,
             ),
         };
-        let headers = headers(&[self.comparison.header.as_slice(), own.as_slice()].concat())?;
+        let headers = self.comparison.credentials.headers(own)?;
         let observe = layered(&self.comparison.observe, &file.observe);
         let resources = Resources::beside_stored(&observe, side)?;
         let settings = load_like(like, &self.comparison.load.over(&file.load))?;
@@ -311,7 +300,7 @@ impl ComparisonArgs {
         };
         match own {
             Some(own) => auth::add(flag, Some(own), target),
-            None => auth::add("--auth-cmd", self.auth_cmd.as_deref(), target),
+            None => self.credentials.log_in(target),
         }
     }
 

@@ -13,7 +13,7 @@ use clap::Args;
 
 use super::{
     StdoutFormat,
-    auth::{self, headers},
+    auth::Credentials,
     ci::{self, CiFlag},
     commit::Commit,
     exit::{self, Failure},
@@ -81,19 +81,8 @@ pub(super) struct RunArgs {
     /// What stdout shows
     #[arg(long, value_enum, default_value = "text")]
     format: StdoutFormat,
-    /// Header for each request: 'Name: value', @FILE with such lines, or $NAME for a variable of
-    /// the environment that holds them; may be repeated
-    #[arg(short = 'H', long, value_name = "HEADER")]
-    header: Vec<String>,
-    /// Prints such headers, one a line: a shell command, run once before anything is sent; neither
-    /// it nor its output is stored
-    #[arg(
-        long,
-        env = "PROOFLOAD_AUTH_CMD",
-        hide_env_values = true,
-        value_name = "COMMAND"
-    )]
-    auth_cmd: Option<String>,
+    #[command(flatten)]
+    credentials: Credentials,
     /// Where CPU and memory of the target are read: pid:N (with all that descends from it),
     /// cgroup:PATH, or none [default: the processes of --target-cmd]
     #[arg(long, env = "PROOFLOAD_TARGET_RESOURCES", value_name = "PLACE")]
@@ -121,7 +110,7 @@ impl RunArgs {
     /// Checks, measures, writes.
     pub(super) async fn exec(self) -> Result<u8, Failure> {
         let file = self.safety.file()?;
-        let headers = headers(&self.header)?;
+        let headers = self.credentials.headers(&[])?;
         let settings = self.load.over(&file.load);
         if settings.arrangement.is_some() {
             return Err(Failure::usage(anyhow!(
@@ -144,7 +133,7 @@ impl RunArgs {
         let origin = local::origin("--target", given, &mut Ports::default())?;
         let mut target = self.safety.target(&origin.url, headers, &file)?;
         target.protocol = settings.protocol.unwrap_or_default();
-        auth::add("--auth-cmd", self.auth_cmd.as_deref(), &mut target)?;
+        self.credentials.log_in(&mut target)?;
         let trust = self.safety.tls.trust()?;
         let addresses = input::addresses(slice::from_ref(&target), &self.safety.resolve)?;
         let addresses = addresses.into_iter().next().unwrap_or_default();

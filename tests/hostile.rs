@@ -1,6 +1,6 @@
-//! Hostile files for every importer: at least 50,000 seeded mutations each, none of which may
-//! bring one down, and all of which must stay small in memory; and small files that stand for
-//! large ones.
+//! Hostile files for every importer and for the reader of workloads: at least 50,000 seeded
+//! mutations each, none of which may bring one down, and all of which must stay small in memory;
+//! and small files that stand for large ones.
 //!
 //! What comes through an import has to make a workload, and what does not has to be counted.
 
@@ -400,4 +400,36 @@ fn what_is_left_out_takes_no_memory() {
         let peak = peak_mib();
         assert!(peak < MEMORY_MIB, "{peak} MiB");
     }
+}
+
+#[test]
+fn mutated_workload_files_bring_nothing_down() {
+    let text = "{\"proofload_workload\":1,\"source\":\"x\",\"requests\":3}\n\
+        {\"offset_ns\":0,\"session\":\"s1\",\"method\":\"GET\",\"path\":\"/a?b=1\",\
+        \"status\":200}\n\
+        {\"offset_ns\":5,\"method\":\"POST\",\"path\":\"/b/7\",\"headers\":[[\"a\",\"b\"]],\
+        \"body\":\"x\",\"endpoint\":\"POST /b/{id}\",\"latency_ns\":5,\"size_bytes\":6}\n\
+        {\"offset_ns\":9,\"method\":\"PUT\",\"path\":\"/c\",\"body_base64\":\"AAH/\"}\n";
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("w.jsonl");
+    let mut random = ChaCha8Rng::seed_from_u64(13);
+    let mut read = 0;
+    for _ in 0..MUTATIONS {
+        std::fs::write(&path, mutate(text.as_bytes(), &mut random)).unwrap();
+        match Workload::open(&path) {
+            Ok(workload) => {
+                read += 1;
+                assert_eq!(
+                    workload.requests().unwrap().count() as u64,
+                    workload.summary().requests
+                );
+            }
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains("w.jsonl") && error.len() < 2_000, "{error}");
+                assert!(!error.chars().any(char::is_control), "{error:?}");
+            }
+        }
+    }
+    assert!(read > 100, "the mutations are too coarse: {read}");
 }
