@@ -13,6 +13,7 @@ use super::{
     exchange::{Ended, Exchange},
     http1::Http1,
     http2::{Broken, Http2},
+    order::Order,
     stream::{Buffers, Found, Route, Stream, local_class, tls_class},
 };
 use crate::{clock::Clock, run::Class, units::SECOND_NS};
@@ -35,6 +36,8 @@ pub(super) struct Context {
     pub(super) opened: Vec<Opened>,
     /// Connections that brought bytes nobody had asked for.
     pub(super) strays: u64,
+    /// Who waits for a connection.
+    pub(super) order: Order,
     /// Until when everything that sockets had to say is known and was dealt with.
     pub(super) known_ns: u64,
 }
@@ -307,8 +310,12 @@ impl Connection {
     fn begin(&mut self, cx: &mut Context) {
         self.phase = Phase::Open;
         cx.opened.push(self.opened);
-        if let Codec::Http1(http1) = &mut self.codec {
-            http1.phase_ns = cx.now_ns;
+        match &mut self.codec {
+            Codec::Http1(http1) => {
+                http1.phase_ns = cx.now_ns;
+                http1.exchange.iter_mut().for_each(|it| cx.order.go(it));
+            }
+            Codec::Http2(http2) => http2.exchanges().for_each(|it| cx.order.go(it)),
         }
         self.flush(cx);
     }

@@ -22,6 +22,8 @@ pub(super) struct Card {
     pub(super) asked: Asked,
     /// Whether sending it twice does no harm.
     pub(super) is_repeatable: bool,
+    /// Whether it is known whose it was.
+    pub(super) has_session: bool,
     /// Its path, where its client may have cookies.
     pub(super) session_path: Option<Box<str>>,
     /// What goes from answers to requests; absent where nothing does.
@@ -260,6 +262,7 @@ pub(super) fn card(
             keeps,
         },
         is_repeatable: matches!(method, "GET" | "HEAD" | "OPTIONS"),
+        has_session: !request.session.is_empty(),
         session_path: keeps_cookies.then(|| request.path.as_str().into()),
         // What needs values is encoded when they are there.
         wires: encoders.each_ref().map(|encoder| {

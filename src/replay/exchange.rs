@@ -23,6 +23,10 @@ pub(super) struct Exchange {
     pub(super) sent_ns: u64,
     /// Whether it was sent a second time.
     pub(super) is_retried: bool,
+    /// Whether it waits for a connection.
+    pub(super) is_aside: bool,
+    /// Whether it went out while another of its client, due before it, waited.
+    pub(super) overtakes: bool,
     /// Its client among those of its side.
     pub(super) session: u64,
     /// Which of its client's requests that others wait for; 0 for none.
@@ -46,6 +50,8 @@ impl Exchange {
             intended_ns,
             sent_ns,
             is_retried: false,
+            is_aside: false,
+            overtakes: false,
             session,
             turn: 0,
             own: None,

@@ -76,6 +76,7 @@ fn exchange(slot: u32) -> Exchange {
         expect_status: None,
         asked: Asked::plain(false),
         is_repeatable: true,
+        has_session: false,
         session_path: None,
         carries: None,
         wires: [Some(Wire { bytes, head: 1 }), None],

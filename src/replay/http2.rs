@@ -105,6 +105,11 @@ impl Http2 {
         self.streams.len()
     }
 
+    /// Requests under way.
+    pub(super) fn exchanges(&mut self) -> impl Iterator<Item = &mut Exchange> {
+        self.streams.iter_mut().map(|stream| &mut stream.exchange)
+    }
+
     /// Whether any answer was complete.
     pub(super) fn is_proven(&self) -> bool {
         self.is_proven

@@ -19,6 +19,7 @@ mod health;
 mod hpack;
 mod http1;
 mod http2;
+mod order;
 mod pool;
 mod queue;
 mod rendezvous;

@@ -10,6 +10,7 @@ use super::{
     connection::{Connection, Context, Opened},
     control::Limits,
     exchange::{Ended, Exchange},
+    order::Order,
     stream::{Buffers, Route},
 };
 use crate::{clock::Clock, run::Class};
@@ -95,6 +96,7 @@ impl Pool {
                 endings: Vec::new(),
                 opened: Vec::new(),
                 strays: 0,
+                order: Order::default(),
                 known_ns: 0,
             },
         }
@@ -199,7 +201,13 @@ impl Pool {
         }
     }
 
-    fn put(&mut self, place: Place, exchange: Exchange) {
+    fn put(&mut self, place: Place, mut exchange: Exchange) {
+        match place {
+            Place::On(key) if !self.connections[key].is_opening() => {
+                self.cx.order.go(&mut exchange);
+            }
+            _ => self.cx.order.wait(&mut exchange),
+        }
         match place {
             Place::On(key) => {
                 self.connections[key].send(exchange, self.cx.now_ns);
@@ -330,8 +338,9 @@ impl Pool {
 
     /// The next request that has ended for good; one that may be sent again is.
     pub(super) fn next_ended(&mut self) -> Option<Ended> {
-        while let Some(ended) = self.cx.endings.pop() {
+        while let Some(mut ended) = self.cx.endings.pop() {
             let side = ended.exchange.side;
+            self.cx.order.leave(&mut ended.exchange);
             if ended.is_to_be_retried()
                 && let Some(place) = self.place(side, true)
             {

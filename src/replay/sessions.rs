@@ -28,8 +28,8 @@ const REMEMBERED: usize = 20_000;
 /// What becomes of a request that is due.
 #[derive(Debug)]
 pub(super) enum Fate {
-    /// It is sent now; whether another one that was due before it waits.
-    Send(Exchange, bool),
+    /// It is sent now.
+    Send(Exchange),
     /// It waits for an answer.
     Wait,
     /// It cannot be sent: no answer has brought what it needs.
@@ -172,8 +172,11 @@ impl Sessions {
         let Some(carries) = exchange.card().carries.as_deref() else {
             let recipe = Arc::clone(&self.recipe);
             return match self.find(key) {
-                None => Fate::Send(exchange, false),
-                Some(known) => compose(&recipe, known, exchange),
+                None => Fate::Send(exchange),
+                Some(known) => {
+                    exchange.overtakes = !known.waiting.is_empty();
+                    compose(&recipe, known, exchange)
+                }
             };
         };
         let recipe = Arc::clone(&self.recipe);
@@ -184,6 +187,7 @@ impl Sessions {
             exchange.turn = known.begin(&carries.gives);
         }
         if turns.is_empty() {
+            exchange.overtakes = !known.waiting.is_empty();
             return compose(&recipe, known, exchange);
         }
         known.waiting.push_back(Waiting { exchange, turns });
@@ -258,7 +262,6 @@ impl Sessions {
 
 /// Gives a request the values and cookies of its client.
 fn compose(recipe: &Recipe, known: &mut Known, mut exchange: Exchange) -> Fate {
-    let overtakes = !known.waiting.is_empty();
     let side = exchange.side;
     let encoder = recipe.encoders[side].as_ref();
     let encoder = encoder.expect("shots only name sides that the run has");
@@ -286,7 +289,7 @@ fn compose(recipe: &Recipe, known: &mut Known, mut exchange: Exchange) -> Fate {
         }
     }
     exchange.own = own.map(Box::new);
-    Fate::Send(exchange, overtakes)
+    Fate::Send(exchange)
 }
 
 fn wire_of(card: &Card, side: usize) -> Option<&Wire> {

@@ -203,13 +203,6 @@ impl Tally {
         }
     }
 
-    /// A request was sent while another of its client, due before it, waited for an answer.
-    pub(super) fn overtook(&mut self, slot: u32, endpoint: u32) {
-        if let Some(open) = self.find(slot) {
-            open.cell(endpoint).overtook += 1;
-        }
-    }
-
     /// A request waited when the run was stopped: its slot is not complete, whatever it was before.
     pub(super) fn given_up(&mut self, slot: u32, endpoint: u32) {
         self.not_sent(slot, endpoint, Class::NotSentValue);
@@ -245,6 +238,7 @@ impl Tally {
         }
         cell.body_bytes += ended.body_bytes;
         cell.retried += u64::from(exchange.is_retried);
+        cell.overtook += u64::from(exchange.overtakes);
         if is_ok {
             cell.ok_bytes += ended.body_bytes;
             cell.response.record(response_ns);
@@ -322,6 +316,7 @@ mod tests {
             expect_status: None,
             asked: Asked::plain(false),
             is_repeatable: true,
+            has_session: false,
             session_path: None,
             carries: None,
             wires: [None, None],

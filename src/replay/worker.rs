@@ -375,15 +375,8 @@ impl Worker {
         if exchange.card().carries.is_none() && self.sessions.is_empty() {
             return self.send(exchange);
         }
-        let endpoint = exchange.card().endpoint;
         match self.sessions.due(exchange) {
-            Fate::Send(exchange, overtakes) => {
-                let is_sent = self.send(exchange);
-                if is_sent && overtakes {
-                    self.tally.overtook(shot.slot, endpoint);
-                }
-                return is_sent;
-            }
+            Fate::Send(exchange) => return self.send(exchange),
             Fate::Wait => self.tally.waits(shot.slot),
             Fate::Never(exchange, class) => self.not_sent(&exchange, class),
         }

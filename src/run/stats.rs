@@ -24,7 +24,8 @@ pub struct EndpointStats {
     /// Requests that were sent later than planned because they needed a value from an answer.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited: u64,
-    /// Requests that were sent while an earlier one of their client waited for such a value.
+    /// Requests that were sent while an earlier one of their client waited for such a value, or for
+    /// its connection.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub overtook: u64,
     /// Bytes of bodies received, as transferred.

@@ -51,6 +51,7 @@ struct Log {
 pub(crate) struct Setup {
     routes: Vec<(String, Fault)>,
     reset_at_accept: bool,
+    held: Option<(u64, std::time::Duration)>,
     idle_ns: Option<u64>,
     stall: Option<(u64, u64)>,
     greeting: Vec<u8>,
@@ -69,6 +70,12 @@ impl Setup {
     /// Resets every connection as soon as it is accepted.
     pub(crate) fn reset_at_accept(mut self) -> Self {
         self.reset_at_accept = true;
+        self
+    }
+
+    /// Lets the n-th connection, counted from 1, wait so long before it is spoken on.
+    pub(crate) fn hold(mut self, n: u64, pause: std::time::Duration) -> Self {
+        self.held = Some((n, pause));
         self
     }
 
@@ -243,11 +250,16 @@ fn serve(
 }
 
 async fn accepted(shared: Rc<Shared>, stream: TcpStream) -> io::Result<()> {
-    let started = {
+    let (started, number) = {
         let mut log = shared.log.lock().unwrap();
         log.connections += 1;
-        !log.requests.is_empty()
+        (!log.requests.is_empty(), log.connections)
     };
+    if let Some((n, pause)) = shared.setup.held
+        && n == number
+    {
+        tokio::time::sleep(pause).await;
+    }
     stream.set_nodelay(true)?;
     if shared.setup.reset_at_accept {
         return stream.set_zero_linger();

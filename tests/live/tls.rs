@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proofload::{
     clock::wall_ns,
-    replay::Load,
+    replay::{Arrivals, Load},
     run::{Class, Side},
     tls::Trust,
-    units::SECOND_NS,
+    units::{SECOND_NS, Speed},
+    workload::{Request, Workload, parse_request},
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio_rustls::{
@@ -22,7 +23,7 @@ use tokio_rustls::{
 
 use crate::{
     binary::Proofload,
-    engine::{load, run, target, workload},
+    engine::{load, quiet, run, target, workload},
     faultd::{Fault, Faultd, MS, Setup},
 };
 
@@ -375,4 +376,45 @@ fn a_reset_before_tls_has_agreed_is_one_of_the_connect() {
         BTreeMap::from([(Class::ConnectReset, sent)])
     );
     assert_eq!((server.connections(), server.requests()), (sent, 0));
+}
+
+#[test]
+fn a_request_that_is_passed_while_its_connection_opens_is_counted() {
+    let _quiet = quiet();
+    let authority = Authority::new();
+    let acceptor = || authority.acceptor("127.0.0.1", 4000);
+    let at = |ms: u64, session: &str, line: &str| Request {
+        offset_ns: ms * MS,
+        session: session.to_owned(),
+        ..parse_request(line).unwrap()
+    };
+    let requests = |session: &str| {
+        vec![
+            at(0, "other", "GET /busy"),
+            at(100, session, "GET /a"),
+            at(600, session, "GET /b"),
+        ]
+    };
+    for (session, passed) in [("one", 1), ("", 0)] {
+        // The first request keeps its connection busy, so that the second opens one, whose
+        // handshake takes so long that the third, on the first connection, passes it.
+        let server = Setup::default()
+            .route("/busy", Fault::Delay(300 * MS))
+            .route("/", Fault::Status(200))
+            .hold(2, Duration::from_millis(900))
+            .tls(acceptor(), acceptor())
+            .start();
+        let workload = Workload::from_requests(requests(session), "test").unwrap();
+        let plain = load(server.address, workload, "1/s", 700);
+        let url = format!("https://{}", server.address);
+        let mut load = Load {
+            targets: [None, Some(target(&url, server.address))],
+            arrivals: Arrivals::Recorded(Speed::ONE),
+            ..plain
+        };
+        load.trust.insecure = true;
+        let trial = run(&load);
+        let stats = trial.side(Side::Candidate);
+        assert_eq!((stats.ok(), stats.overtook), (3, passed), "{session}");
+    }
 }

@@ -38,6 +38,7 @@ fn exchange(slot: u32, body: usize) -> Exchange {
         expect_status: None,
         asked: Asked::plain(false),
         is_repeatable: true,
+        has_session: false,
         session_path: None,
         carries: None,
         wires: [Some(wire), None],

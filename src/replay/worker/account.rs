@@ -37,7 +37,7 @@ impl Worker {
     fn release(&mut self) {
         while let Some(fate) = self.sessions.next_ready(self.pool.cx.now_ns) {
             let slot = match fate {
-                Fate::Send(exchange, _) => {
+                Fate::Send(exchange) => {
                     let (slot, endpoint) = (exchange.slot, exchange.card().endpoint);
                     if self.send(exchange) {
                         self.tally.waited(slot, endpoint);
