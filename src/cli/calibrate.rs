@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{
-    StdoutFormat,
+    DataFormat, StdoutFormat,
     auth::Credentials,
     calibration::{self, Place},
     exit::{self, Failure},
@@ -71,7 +71,7 @@ pub(super) struct CalibrateArgs {
     out_dir: PathBuf,
     /// What stdout shows
     #[arg(long, value_enum, default_value = "text")]
-    format: StdoutFormat,
+    format: DataFormat,
     #[command(flatten)]
     credentials: Credentials,
     #[command(flatten)]
@@ -90,11 +90,6 @@ impl CalibrateArgs {
         if self.load.arrangement.is_some() {
             return Err(Failure::usage(anyhow!(
                 "--arrangement is for `compare`: calibrate measures both"
-            )));
-        }
-        if self.format == StdoutFormat::Markdown {
-            return Err(Failure::usage(anyhow!(
-                "--format markdown is for `compare`"
             )));
         }
         let mut load = self.load.over(&file.load);
@@ -129,7 +124,7 @@ impl CalibrateArgs {
             tls: self.safety.tls.record(),
             pins: self.safety.resolve.clone(),
             out_dir,
-            outputs: Outputs::plain(self.format),
+            outputs: Outputs::plain(StdoutFormat::Text),
             labels: Default::default(),
             resources: Resources::default(),
             observe: ObserveSettings {
@@ -172,7 +167,7 @@ impl CalibrateArgs {
 /// Four stretches of measuring, and what comes of them.
 struct Quarters {
     pipeline: Pipeline,
-    format: StdoutFormat,
+    format: DataFormat,
     place: Place,
     /// What the calibration calls the deployment.
     label: String,
@@ -349,8 +344,8 @@ impl Quarters {
         };
         let text = calibration::to_text(&calibration)?;
         let shown = super::print(&match self.format {
-            StdoutFormat::Json => text.clone(),
-            _ => calibration_text(&calibration, style()),
+            DataFormat::Json => text.clone(),
+            DataFormat::Text => calibration_text(&calibration, style()),
         });
         let stored = self.place.store(&text) && shown;
         let verdict = if calibration.trusted {

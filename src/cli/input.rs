@@ -40,7 +40,7 @@ const RATE_MAX: f64 = 1e6;
 #[group(multiple = false)]
 pub(super) struct Source {
     /// The workload: a .jsonl or .jsonl.zst file
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "request")]
     pub workload: Option<PathBuf>,
     /// A request that stands in for a workload, such as 'GET /path'; may be repeated
     #[arg(long, value_name = "REQUEST")]
@@ -53,8 +53,13 @@ pub(super) struct Source {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Safety")]
 pub(super) struct Safety {
-    /// Allows a host besides loopback; may be repeated
-    #[arg(long, value_name = "HOST")]
+    /// Allows a host besides loopback; may be repeated, or separated by ,
+    #[arg(
+        long,
+        env = "PROOFLOAD_ALLOW_HOST",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
     pub allow_host: Vec<String>,
     /// Sends requests that may change something (POST, PUT, PATCH, DELETE, …)
     #[arg(long)]
@@ -311,7 +316,19 @@ pub(super) fn limits(load: &LoadSettings, sides: u64) -> Result<Limits, Failure>
     // With HTTP/1.1 each request in flight has a connection of its own.
     let asked = load.connections.or(load.max_in_flight);
     let connections_max = asked.unwrap_or(IN_FLIGHT.min(room)).min(in_flight_max);
-    if connections_max == 0 || connections_max > room {
+    for (flag, asked) in [
+        ("--threads", load.threads),
+        ("--max-in-flight", load.max_in_flight),
+        ("--connections", load.connections),
+        ("--streams", load.streams),
+    ] {
+        if asked == Some(0) {
+            return Err(Failure::usage(anyhow!(
+                "{flag} 0 would send nothing; give 1 or more, or leave it out"
+            )));
+        }
+    }
+    if connections_max > room {
         return Err(Failure::usage(anyhow!(
             "{connections_max} connections on each of {sides} side(s) need {} file descriptors, \
              and this process may have {available}; lower --connections or raise the limit \
@@ -324,16 +341,20 @@ pub(super) fn limits(load: &LoadSettings, sides: u64) -> Result<Limits, Failure>
             "{threads} threads cannot share {connections_max} connection(s); lower --threads"
         )));
     }
-    if load.streams == Some(0) {
-        return Err(Failure::usage(anyhow!("--streams 0 would send nothing")));
-    }
     let span = |given: Option<Span>, default_s| given.unwrap_or(Span::from_secs(default_s)).ns();
-    let total_ns = span(load.timeout, 30);
-    if total_ns == 0 {
-        return Err(Failure::usage(anyhow!(
-            "--timeout 0s would fail every request"
-        )));
+    for (flag, asked) in [
+        ("--timeout", load.timeout),
+        ("--connect-timeout", load.connect_timeout),
+        ("--header-timeout", load.header_timeout),
+        ("--idle-timeout", load.idle_timeout),
+    ] {
+        if asked.is_some_and(|it| it.ns() == 0) {
+            return Err(Failure::usage(anyhow!(
+                "{flag} 0s would fail every request; give more, or leave it out"
+            )));
+        }
     }
+    let total_ns = span(load.timeout, 30);
     Ok(Limits {
         in_flight_max,
         connections_max,

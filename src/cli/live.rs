@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     experiment::{Experiment, News, conduct},
-    replay::{Load, mean_rate},
+    replay::Load,
     run::{Labels, Run, RunHeader, Side},
     staging::Local,
     store::{OutDir, RunLog, create_log},
@@ -65,14 +65,7 @@ impl Live<'_> {
         }
         announce(like, &self.origin);
         let probes = probes::one_of_each(&self.workload)?;
-        let trust = load.trust.clone();
-        let asked = Asked {
-            probes: &probes,
-            trust: &trust,
-            limits: load.limits,
-            length_ns: load.layout.total_ns(),
-            rate_per_s: mean_rate(&self.workload, load.arrivals),
-        };
+        let asked = Asked::before(&load, &self.workload, &probes);
         let build = self.start(&addresses, &asked).await?;
         let who = self.side.name();
         let (found, mut notes) = ready::ask(who, &mut self.target, &addresses, &asked).await?;

@@ -116,6 +116,15 @@ enum StdoutFormat {
     Markdown,
 }
 
+/// What goes to stdout where nothing is judged against another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DataFormat {
+    /// Tables for people
+    Text,
+    /// One JSON object
+    Json,
+}
+
 /// Parses the arguments of the process and does what they say.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     compare::{Calibration, STATUSES, Verdict, Warning},
     experiment::{Ended, News, conduct},
-    replay::{Load, mean_rate},
+    replay::Load,
     report::{Report, Subject, Totals},
     run::{Labels, RunHeader, Side},
     staging::{Local, Pin, Probes},
@@ -124,14 +124,8 @@ impl Pipeline {
         Ok(builds)
     }
 
-    fn asked<'a>(&'a self, load: &Load, probes: &'a Probes) -> Asked<'a> {
-        Asked {
-            probes,
-            trust: &self.trust,
-            limits: load.limits,
-            length_ns: load.layout.total_ns(),
-            rate_per_s: mean_rate(&self.workload, load.arrivals),
-        }
+    fn asked<'a>(&self, load: &'a Load, probes: &'a Probes) -> Asked<'a> {
+        Asked::before(load, &self.workload, probes)
     }
 
     /// Both sides answer each endpoint once; the baseline first, and what it refuses ends it.

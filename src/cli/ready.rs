@@ -6,14 +6,14 @@ use anyhow::anyhow;
 use super::exit::Failure;
 use crate::{
     clock::wall_ns,
-    replay::Limits,
+    replay::{Limits, Load, mean_rate},
     staging::{
         Pin, Preflight, PreflightError, Probes, Terms, Validity, local_ports, ports_short,
         preflight, resolve, validity,
     },
     tls::Trust,
     units::SECOND_NS,
-    workload::{Address, Protocol, Target},
+    workload::{Address, Protocol, Target, Workload},
 };
 
 /// What is asked of a side, and for which load.
@@ -28,6 +28,8 @@ pub(super) struct Asked<'a> {
     pub length_ns: u64,
     /// Requests per second and side.
     pub rate_per_s: f64,
+    /// The run that it is for.
+    pub run_id: &'a str,
 }
 
 /// Asks one side and pins it to the address that answered.
@@ -70,13 +72,26 @@ pub(super) async fn ask(
     Ok((found, notes))
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    /// What is asked before a load.
+    pub(super) fn before(load: &'a Load, workload: &Workload, probes: &'a Probes) -> Self {
+        Self {
+            probes,
+            trust: &load.trust,
+            limits: load.limits,
+            length_ns: load.layout.total_ns(),
+            rate_per_s: mean_rate(workload, load.arrivals),
+            run_id: &load.run_id,
+        }
+    }
+
     /// How it is asked.
     pub(super) fn terms(&self) -> Terms<'_> {
         Terms {
             trust: self.trust,
             connect_ns: self.limits.connect_ns,
             total_ns: self.limits.total_ns,
+            run_id: self.run_id,
         }
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
 use super::{
-    StdoutFormat,
+    DataFormat,
     auth::Credentials,
     ci::{self, CiFlag},
     commit::Commit,
@@ -34,7 +34,7 @@ use crate::{
     clock::wall_ns,
     compare::{Checkup, Warning},
     experiment::{Ended, Experiment, News, conduct},
-    replay::{Layout, Load, mean_rate},
+    replay::{Layout, Load},
     report::{RunReport, Totals},
     run::{Labels, RunHeader, Side},
     staging::{Meter, Place},
@@ -80,7 +80,7 @@ pub(super) struct RunArgs {
     save_baseline: Option<String>,
     /// What stdout shows
     #[arg(long, value_enum, default_value = "text")]
-    format: StdoutFormat,
+    format: DataFormat,
     #[command(flatten)]
     credentials: Credentials,
     /// Where CPU and memory of the target are read: pid:N (with all that descends from it),
@@ -117,11 +117,6 @@ impl RunArgs {
                 "--arrangement is for `compare`: a run has one side"
             )));
         }
-        if self.format == StdoutFormat::Markdown {
-            return Err(Failure::usage(anyhow!(
-                "--format markdown is for `compare`"
-            )));
-        }
         let resources = Resources::of_target(self.target_resources.as_ref())?;
         let workload = self.source.open(&file, &settings)?;
         let settings = looped(self.loops, settings, &workload)?;
@@ -139,13 +134,8 @@ impl RunArgs {
         let addresses = addresses.into_iter().next().unwrap_or_default();
         let (mut load, mut record) = self.prepare(&settings, &workload, trust)?;
         record["resolved"] = serde_json::json!([ready::addresses_shown(&addresses)]);
-        let asked = Asked {
-            probes: &probes::one_of_each(&workload)?,
-            trust: &load.trust,
-            limits: load.limits,
-            length_ns: load.layout.total_ns(),
-            rate_per_s: mean_rate(&workload, load.arrivals),
-        };
+        let probes = probes::one_of_each(&workload)?;
+        let asked = Asked::before(&load, &workload, &probes);
         let build = match &origin.command {
             None => None,
             Some(command) => {
@@ -375,8 +365,8 @@ impl RunArgs {
             totals: totals.figures(),
         };
         let shown = super::print(&match self.format {
-            StdoutFormat::Json => report.json(),
-            _ => report.text(super::style()),
+            DataFormat::Json => report.json(),
+            DataFormat::Text => report.text(super::style()),
         });
         if let Some(error) = &ended.storage {
             say(&format!("proofload: {error}"));

@@ -6,7 +6,7 @@ use super::{caught::Keeps, hpack::Block, http1::Asked};
 use crate::{
     run::Side,
     workload::{
-        Protocol, Request, Scheme, Target,
+        Protocol, RUN_FIELD, Request, Scheme, Target, USER_AGENT,
         rules::{Rules, Template},
     },
 };
@@ -214,10 +214,9 @@ impl Encoder {
             agent |= name.eq_ignore_ascii_case("user-agent");
         }
         if !agent {
-            let own = concat!("proofload/", env!("CARGO_PKG_VERSION"));
-            field("user-agent", own);
+            field("user-agent", USER_AGENT);
         }
-        field("x-proofload-run", &self.run_id);
+        field(RUN_FIELD, &self.run_id);
         let method = request.method.as_str();
         if !request.body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH") {
             field("content-length", &request.body.len().to_string());

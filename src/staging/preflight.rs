@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     tls::{TlsError, Trust, tls_config},
     units::Span,
-    workload::{Address, Protocol, Request, Scheme, Target},
+    workload::{Address, Protocol, RUN_FIELD, Request, Scheme, Target, USER_AGENT},
 };
 
 /// Clients under way at once.
@@ -113,6 +114,8 @@ pub struct Terms<'a> {
     pub connect_ns: u64,
     /// Time for a whole request, in nanoseconds.
     pub total_ns: u64,
+    /// What each request says of the run that it belongs to.
+    pub run_id: &'a str,
 }
 
 /// Why nobody could be asked; never anything that a target did.
@@ -177,6 +180,16 @@ pub(super) async fn answers(
     Ok(asked.map(drop).map_err(|error| chain(&error)))
 }
 
+/// The field by which the target's own logs tell whose request it was.
+fn marks(run_id: &str) -> HeaderMap {
+    let value = HeaderValue::from_str(run_id).ok();
+    let name = HeaderName::from_static(RUN_FIELD);
+    value
+        .into_iter()
+        .map(|value| (name.clone(), value))
+        .collect()
+}
+
 /// The first address that takes a connection.
 async fn reach(addresses: &[Address], connect_ns: u64) -> Result<Address, String> {
     let mut cause = "it has no address".to_owned();
@@ -210,6 +223,8 @@ pub(super) fn client(
 ) -> Result<reqwest::Client, PreflightError> {
     let tls = Arc::unwrap_or_clone(tls_config(terms.trust, target.protocol.alpn())?);
     let builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .default_headers(marks(terms.run_id))
         .tls_backend_preconfigured(tls)
         .tls_info(true)
         .redirect(reqwest::redirect::Policy::none())

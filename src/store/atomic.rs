@@ -11,14 +11,14 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Writing or creating failed.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {cause}")]
     Io {
         /// What was tried: `write`, `create`, …
         action: &'static str,
         /// Where.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The output directory holds something else.
     #[error(
@@ -39,10 +39,10 @@ pub enum StoreError {
 impl StoreError {
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io {
+        move |cause| Self::Io {
             action,
             path,
-            source,
+            cause,
         }
     }
 }

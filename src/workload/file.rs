@@ -60,6 +60,15 @@ pub enum WorkloadError {
     /// The file is a HAR.
     #[error("{0} looks like a HAR file; turn it into a workload with proofload import har")]
     Har(String),
+    /// The file is of another kind.
+    #[error(
+        "{0} is no workload: its first line is no JSON; proofload import makes one of a HAR, of logs \
+         and of others (proofload import --help)"
+    )]
+    Foreign(String),
+    /// The file is compressed in another way.
+    #[error("{0} is compressed with gzip; unpack it, or compress it with zstd as .jsonl.zst")]
+    Gzip(String),
     /// The format is newer than this program.
     #[error(
         "{name} was made by a newer proofload, version {version} of the format; this one \
@@ -338,6 +347,10 @@ impl Requests {
             Ok(First::Newer(version)) => return Err(WorkloadError::Newer { name, version }),
             Ok(First::NoHeader) => return Err(WorkloadError::NoHeader(name)),
             Ok(First::Har) => return Err(WorkloadError::Har(name)),
+            Err(_) if line.starts_with(b"\x1f\x8b") => return Err(WorkloadError::Gzip(name)),
+            Err(_) if !line.trim_ascii_start().starts_with(b"{") => {
+                return Err(WorkloadError::Foreign(name));
+            }
             Err(fault) => return Err(requests.fault(fault)),
         }
         Ok(requests)

@@ -16,6 +16,11 @@ pub const CREDENTIALS: Rule = "credentials";
 /// `If-None-Match` and its kin.
 pub const CONDITIONAL: Rule = "conditional";
 
+/// The field by which every request that is sent says which run it belongs to.
+pub const RUN_FIELD: &str = "x-proofload-run";
+/// What a request says of its sender where neither the recording nor the user names another.
+pub const USER_AGENT: &str = concat!("proofload/", env!("CARGO_PKG_VERSION"));
+
 /// The header fields that are replayed, those left out, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sorted {

@@ -25,6 +25,7 @@ mod write;
 
 pub use demo::demo;
 pub use file::{Requests, Workload, WorkloadError};
+pub use headers::{RUN_FIELD, USER_AGENT};
 pub use line::LineFault;
 pub use recording::{EndpointFacts, recording};
 pub use request::{Header, Method, Recorded, Request};

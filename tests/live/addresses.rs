@@ -127,6 +127,7 @@ fn ask(target: &Target) -> Preflight {
         trust: &trust,
         connect_ns: 20_000_000_000,
         total_ns: 20_000_000_000,
+        run_id: "r1",
     };
     let addresses = resolve(target, &[]).unwrap();
     let asking = preflight(target, &addresses, &probes, terms);
@@ -150,10 +151,14 @@ fn a_unix_socket_is_asked_like_any_target() {
             while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) > 0 {
                 head.push(byte[0]);
             }
-            let fits = head.starts_with(b"GET /x?y HTTP/1.1\r\n")
-                && String::from_utf8_lossy(&head)
-                    .to_lowercase()
-                    .contains("host: localhost\r\n");
+            let head = String::from_utf8_lossy(&head).to_lowercase();
+            let fields = [
+                "get /x?y http/1.1\r\n",
+                "host: localhost\r\n",
+                "user-agent: proofload/",
+                "x-proofload-run: r1\r\n",
+            ];
+            let fits = fields.iter().all(|field| head.contains(field));
             let status = if fits { 200 } else { 400 };
             let text = format!("HTTP/1.1 {status} S\r\ncontent-length: 0\r\n\r\n");
             // The first connection is only tried.

@@ -69,7 +69,7 @@ impl Proofload {
     }
 
     /// Puts a file into the working directory.
-    pub(crate) fn file(self, name: &str, text: &str) -> Self {
+    pub(crate) fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
         let path = self.dir.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();

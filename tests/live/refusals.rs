@@ -110,7 +110,31 @@ const WRONG: &[(&str, &str, &[&str])] = &[
         "--request /x --rate 200/s --timeout 0s",
         &["--timeout"],
     ),
-    (COMPARE, "--request /x --rate 200/s -c 0", &["connections"]),
+    (
+        COMPARE,
+        "--request /x --rate 200/s -c 0",
+        &["--connections 0", "or more"],
+    ),
+    (
+        COMPARE,
+        "--request /x --rate 200/s --max-in-flight 0",
+        &["--max-in-flight 0"],
+    ),
+    (
+        COMPARE,
+        "--request /x --rate 200/s --threads 0",
+        &["--threads 0"],
+    ),
+    (
+        COMPARE,
+        "--request /x --rate 200/s --connect-timeout 0s",
+        &["--connect-timeout 0s"],
+    ),
+    (
+        COMPARE,
+        "--request /x --rate 200/s -w w.jsonl",
+        &["--request", "--workload", "cannot be used with"],
+    ),
     (
         COMPARE,
         "--request /x --rate 200/s -c 99999999",
@@ -150,7 +174,7 @@ const WRONG: &[(&str, &str, &[&str])] = &[
     (
         RUN,
         "--request /x --rate 9/s --format markdown",
-        &["markdown", "compare"],
+        &["markdown", "text, json"],
     ),
     (
         "run --target {url} -o .",
@@ -205,7 +229,9 @@ fn a_workload_that_cannot_be_used_says_where_and_what_to_do() {
         ("", ["no requests", "--request"]),
         ("\n\n", ["no requests", "--request"]),
         (HEADER, ["no requests", "--request"]),
-        ("GET /x\n", ["line 1", "docs/formats.md"]),
+        ("GET /x\n", ["no workload", "proofload import"]),
+        ("\u{1f}\u{8b}", ["no workload", "proofload import"]),
+        ("{GET}\n", ["line 1", "docs/formats.md"]),
         (har, ["w.jsonl", "import"]),
         (whole_har, ["HAR", "proofload import har"]),
         (newer, ["newer", "99"]),
@@ -235,6 +261,9 @@ fn a_workload_that_cannot_be_used_says_where_and_what_to_do() {
         assert_refused(&done, 2, &words);
         assert!(!done.stderr.contains("hunter2"));
     }
+    let gzip = call(&server, COMPARE).args(&["-w", "w.jsonl.gz"]);
+    let done = gzip.file("w.jsonl.gz", b"\x1f\x8b\x08\0\0").run();
+    assert_refused(&done, 2, &["gzip", "zstd"]);
     for (path, words) in [
         (".", ["directory", "file inside"]),
         ("none.jsonl", ["none.jsonl", "path"]),

@@ -102,7 +102,8 @@ impl<R: BufRead> Records<R> {
             let line = self.record[begin..].trim_ascii_end();
             if line == SEPARATOR || at_end {
                 self.record.truncate(begin);
-                if self.record.last() == Some(&b'\n') {
+                // Where no separator follows, the last line break is the record's own.
+                if !at_end && self.record.last() == Some(&b'\n') {
                     self.record.pop();
                 }
                 let is_empty = is_whole && self.record.trim_ascii().is_empty();

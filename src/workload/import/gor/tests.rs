@@ -86,6 +86,16 @@ fn a_last_record_needs_no_separator_and_chunks_are_put_together() {
 }
 
 #[test]
+fn the_last_line_break_of_a_file_without_a_separator_belongs_to_its_record() {
+    for end in ["", "\n"] {
+        let text = record(1, "a", 0, "", &get("/1")) + &format!("1 b {BEGIN}\n{}{end}", get("/2"));
+        let imported = import(&[&text]).unwrap();
+        assert_eq!(imported.requests.len(), 2, "{}", imported.summary);
+        assert!(imported.requests.iter().all(|it| it.body.is_empty()));
+    }
+}
+
+#[test]
 fn what_cannot_be_replayed_has_its_reason() {
     let cut = "POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 10\r\n\r\nabc";
     let huge = format!("POST / HTTP/1.1\r\n\r\n{}", "x\n".repeat(LARGEST / 2 + 10));
