@@ -268,10 +268,21 @@ fn a_loop_sends_the_workload_so_many_times_and_a_filter_only_its_part() {
 
 #[test]
 fn the_mix_of_a_sample_is_that_of_its_file() {
+    for flags in [
+        "--keep 5%",
+        "--keep 5% --by request",
+        "--keep 0.1% --by request",
+        "--endpoint /rare",
+    ] {
+        the_mix_is_that_of_the_file(flags);
+    }
+}
+
+fn the_mix_is_that_of_the_file(flags: &str) {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     recording(dir);
-    let (_, text, _) = proofload(dir, "sample w.jsonl -o s.jsonl --keep 5%");
+    let (_, text, _) = proofload(dir, &format!("sample w.jsonl -o s.jsonl {flags}"));
     let sample = requests(&dir.join("s.jsonl"));
     let sessions: BTreeSet<&str> = sample
         .iter()

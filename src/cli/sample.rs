@@ -19,7 +19,7 @@ use crate::{
         Summary, Workload,
         filter::By,
         is_compressed,
-        sample::{Sample, Sampling, sample},
+        sample::{Sample, Sampling, sample, sessions},
         write_from,
     },
 };
@@ -68,6 +68,7 @@ impl SampleArgs {
             )));
         }
         let whole = Workload::open(&self.file).map_err(Failure::usage)?;
+        let is_filtered = !filter.takes_all();
         let part = whole.select(filter).map_err(Failure::usage)?;
         let sampling = Sampling {
             keep: self.keep.unwrap_or(Share::ALL),
@@ -78,7 +79,12 @@ impl SampleArgs {
             seed: self.seed,
             least: usize::from(self.at_least),
         };
-        let sample = sample(&part, sampling).map_err(Failure::usage)?;
+        let mut sample = sample(&part, sampling).map_err(Failure::usage)?;
+        if is_filtered {
+            let (before, is_exact) = sessions(&whole).map_err(Failure::usage)?;
+            sample.sessions_before = before;
+            sample.is_exact &= is_exact;
+        }
         self.write(&sample.workload)?;
         print(&mix_text(&mix(&sample, whole.summary())));
         say(&format!("workload: {}", self.output.display()));

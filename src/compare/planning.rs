@@ -91,7 +91,9 @@ pub fn prospects(design: &Design, policy: &Policy, boundaries: &Boundaries) -> V
         let shown = needed
             .iter()
             .find(|(rounds, needed)| requests * f64::from(*rounds) >= *needed);
-        let is_judged = |metric: &Metric| is_planned(design, endpoint, *metric);
+        // Of single endpoints nobody reads CPU and memory.
+        let is_read = |metric: &Metric| !matches!(metric, Metric::Cpu | Metric::Memory);
+        let is_judged = |metric: &Metric| is_read(metric) && is_planned(design, endpoint, *metric);
         Prospect {
             endpoint: endpoint.clone(),
             requests: *requests,

@@ -49,8 +49,20 @@ pub struct Sample {
 struct Rarity {
     requests: u64,
     taken: u64,
-    /// The smallest lots of its requests, the largest on top.
-    smallest: BinaryHeap<u64>,
+    /// The smallest lots of its requests with their sessions, the largest on top.
+    smallest: BinaryHeap<(u64, u64)>,
+}
+
+/// How many sessions a workload has, and whether they were counted, not estimated.
+///
+/// # Errors
+/// When the workload cannot be read to its end.
+pub fn sessions(workload: &Workload) -> Result<(u64, bool), WorkloadError> {
+    let mut all = Sessions::default();
+    for request in workload.requests()? {
+        all.add(Draw::lot(By::Session, 0, &request?, 0));
+    }
+    Ok((all.count(), all.is_exact()))
 }
 
 /// Draws a sample.
@@ -84,18 +96,19 @@ pub fn sample(workload: &Workload, sampling: Sampling) -> Result<Sample, Workloa
             .expect("it was inserted");
         own.requests += 1;
         own.taken += u64::from(is_taken);
-        own.smallest.push(lot);
+        own.smallest.push((lot, session));
         if own.smallest.len() > least {
             own.smallest.pop();
         }
     }
     let rare = endpoints.into_values();
     let rare = rare.filter(|own| own.taken < own.requests.min(least as u64));
-    let besides: BTreeSet<u64> = rare
-        .flat_map(|own| own.smallest)
-        .filter(|lot| *lot >= below)
-        .collect();
-    let more = besides.len() as u64;
+    let mut besides = BTreeSet::new();
+    for (lot, session) in rare.flat_map(|own| own.smallest) {
+        if lot >= below && besides.insert(lot) {
+            taken.add(session);
+        }
+    }
     let draw = Draw {
         by,
         seed,
@@ -110,10 +123,7 @@ pub fn sample(workload: &Workload, sampling: Sampling) -> Result<Sample, Workloa
         workload: workload.select(filter)?,
         before: workload.summary().clone(),
         sessions_before: all.count(),
-        sessions: match by {
-            By::Session => taken.count() + more,
-            By::Request => taken.count(),
-        },
+        sessions: taken.count(),
         is_exact: all.is_exact(),
     })
 }

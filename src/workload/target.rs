@@ -105,7 +105,7 @@ pub enum TargetError {
     #[error("the URL for {0} holds a user name or password; pass them with --header @FILE")]
     Credentials(String),
     /// Query or fragment make no sense on a base URL.
-    #[error("`{0}` has a query or a fragment; give the base URL only")]
+    #[error("the URL `{0}…` has a query or a fragment; give the base URL only")]
     Query(String),
     /// A Unix socket without an absolute path, or with one that no socket can have.
     #[error("`{0}` names no Unix socket: {1}; write unix:///run/app.sock")]
@@ -143,7 +143,8 @@ impl Target {
             return Err(TargetError::Credentials(host));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(TargetError::Query(shown(text)));
+            let base = text.split(['?', '#']).next().unwrap_or_default();
+            return Err(TargetError::Query(shown(base)));
         }
         let port = url.port_or_known_default().ok_or_else(syntax)?;
         let shown = url.host_str().ok_or_else(syntax)?;

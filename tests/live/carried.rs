@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
@@ -14,7 +15,7 @@ use proofload::{
     replay::{Arrangement, Arrivals, Layout, Load},
     run::{Class, Side},
     units::Speed,
-    workload::{Request, Workload, parse_request, rules::ReplaySettings},
+    workload::{Request, Workload, parse_request, rules::ReplaySettings, write_workload},
 };
 
 use crate::{
@@ -160,6 +161,11 @@ fn forms(clients: u64, later_ms: u64) -> Workload {
 
 /// The whole workload once to each of these at the same time.
 fn both(a: &Service, b: &Service, workload: Workload) -> Trial {
+    arranged(Arrangement::Simultaneous, [a, b], workload)
+}
+
+fn arranged(arrangement: Arrangement, services: [&Service; 2], workload: Workload) -> Trial {
+    let [a, b] = services;
     let length_ms = workload.summary().duration_ns / MS + 1;
     let single = load(a.address, workload, "1/s", length_ms);
     let side = |service: &Service| {
@@ -172,7 +178,7 @@ fn both(a: &Service, b: &Service, workload: Workload) -> Trial {
         targets: [side(a), side(b)],
         arrivals: Arrivals::Recorded(Speed::ONE),
         layout: Layout {
-            arrangement: Some(Arrangement::Simultaneous),
+            arrangement: Some(arrangement),
             ..single.layout
         },
         ..single
@@ -333,12 +339,15 @@ fn what_is_made_anew_is_the_same_on_both_sides() {
          replace = [{ in = \"POST /order\", at = \"form:ref\" }]\n",
     )
     .unwrap();
-    let drawn = || {
+    let dir = tempfile::tempdir().unwrap();
+    let users: String = (0..1_000).map(|n| format!("user{n}\n")).collect();
+    std::fs::write(dir.path().join("users.txt"), users).unwrap();
+    let drawn = |arrangement: Arrangement| {
         let services = ["old", "new"].map(|name| Service::start(name, Duration::ZERO));
         let mut order = at(
             0,
             "",
-            "POST /order?u={{uuid}}&n={{seq}}&t={{now:ms}}",
+            "POST /order?u={{uuid}}&n={{seq}}&t={{now:ms}}&p={{pick:users.txt}}",
             "ref=x",
         );
         order.headers = vec![
@@ -349,12 +358,14 @@ fn what_is_made_anew_is_the_same_on_both_sides() {
             offset_ns: n * 10 * MS,
             ..order.clone()
         });
-        let workload = Workload::from_requests(requests.collect(), "test").unwrap();
-        both(
-            &services[0],
-            &services[1],
-            workload.under(&settings, true).unwrap(),
-        );
+        let requests: Vec<Request> = requests.collect();
+        let summary = Workload::from_requests(requests.clone(), "test").unwrap();
+        let origin = summary.summary().origin.clone();
+        let path = dir.path().join("w.jsonl");
+        write_workload(File::create(&path).unwrap(), false, origin, &requests).unwrap();
+        let workload = Workload::open(&path).unwrap();
+        let workload = workload.under(&settings, true).unwrap();
+        arranged(arrangement, [&services[0], &services[1]], workload);
         services.map(|service| {
             let seen = service.seen().into_iter().map(|(head, body)| {
                 let path = head.split(' ').nth(1).unwrap().to_owned();
@@ -367,18 +378,29 @@ fn what_is_made_anew_is_the_same_on_both_sides() {
             seen.collect::<BTreeSet<_>>()
         })
     };
-    let [old, new] = drawn();
+    // In turn each side has two slots, and with the second the recording begins anew.
+    for (arrangement, repetitions) in [
+        (Arrangement::Simultaneous, 1),
+        (Arrangement::Interleaved, 2),
+    ] {
+        same_on_both_sides(drawn(arrangement), repetitions);
+    }
+}
+
+type Made = (String, String, String, String);
+
+fn same_on_both_sides([old, new]: [BTreeSet<Made>; 2], repetitions: usize) {
     let common = old.intersection(&new).count();
     // A request that one side lost to a late generator has no partner.
     assert!(common > 0 && common >= old.len().max(new.len()) - 10);
-    let count = |of: fn(&(String, String, String, String)) -> &String| {
-        old.iter().map(of).collect::<BTreeSet<_>>().len()
-    };
+    let picked = |(path, ..): &Made| path.contains("&p=user");
+    assert!(old.iter().all(picked), "{old:?}");
+    let count = |of: fn(&Made) -> &String| old.iter().map(of).collect::<BTreeSet<_>>().len();
     assert_eq!(
         (count(|it| &it.0), count(|it| &it.1)),
         (old.len(), old.len())
     );
-    assert_eq!(count(|it| &it.2), 1, "one key was recorded");
+    assert_eq!(count(|it| &it.2), repetitions, "one key was recorded");
     assert_eq!(count(|it| &it.3), old.len(), "each has a trace of its own");
 }
 
