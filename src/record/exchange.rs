@@ -34,6 +34,7 @@ pub(super) mod reason {
     pub(in crate::record) const MALFORMED: &str = "no HTTP that can be read";
     pub(in crate::record) const WEBSOCKET: &str = "WebSocket";
     pub(in crate::record) const UPGRADE: &str = "upgrade to another protocol";
+    pub(in crate::record) const NOT_GRANTED: &str = "upgrade that was not granted";
     pub(in crate::record) const EVENT_STREAM: &str = "event stream, which has no end";
     pub(in crate::record) const GRPC: &str = "gRPC, which is not replayed";
     pub(in crate::record) const PREFLIGHT: &str = "CORS preflight, which browsers add";

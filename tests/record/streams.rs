@@ -70,7 +70,7 @@ fn a_websocket_passes_both_ways_and_is_counted() {
 }
 
 #[test]
-fn an_upgrade_that_is_refused_is_an_answer_like_others() {
+fn an_upgrade_that_is_refused_is_answered_and_no_request_of_the_recording() {
     let app = App::start();
     let recording = record(&app.url(), "");
     let mut client = Client::connect(recording.address);
@@ -81,7 +81,10 @@ fn an_upgrade_that_is_refused_is_an_answer_like_others() {
     );
     assert_eq!(client.get("/size/3").status, "200 OK");
     let done = recording.stop().expect(0);
-    assert_eq!(account(&done), "read 2, kept 2, skipped 0");
+    assert_eq!(account(&done), "read 2, kept 1, skipped 1");
+    assert_eq!(counted(&done, "upgrade that was not granted"), 1);
+    // Replayed, it would be no handshake, and its status a failure of the candidate.
+    assert_eq!(recorded(&done)[0].path, "/size/3");
 }
 
 #[test]
