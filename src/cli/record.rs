@@ -291,6 +291,14 @@ fn account(output: &Path, taped: &Taped) -> u8 {
         output.display(),
         taped.sessions
     ));
+    if !taped.origin.suggestions.is_empty() {
+        let count = taped.origin.suggestions.len();
+        let name = printable(&output.display().to_string());
+        say(&format!(
+            "values of answers came back in later requests ({count} rules would carry them over): \
+             proofload inspect --suggest {name}"
+        ));
+    }
     match &taped.cut {
         Some(cause) => {
             say(&format!(

@@ -29,6 +29,13 @@ impl Origin {
     pub fn is_by_hand(&self) -> bool {
         self.redaction.is_empty() || self.redaction == "none"
     }
+
+    /// Whether answers were there when it was made, so that suggestions could be found. Of a part
+    /// of a workload its own source decides.
+    pub fn had_answers(&self) -> bool {
+        let source = self.source.rsplit(" of ").next().unwrap_or_default();
+        matches!(source, "har" | "record")
+    }
 }
 
 /// What a workload holds.
