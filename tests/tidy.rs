@@ -48,7 +48,7 @@ base64              <- histogram.rs workload/ report/html record/session.rs
 clap                <- cli/
 crc32fast           <- run/file.rs
 csv                 <- report/csv.rs report/injection workload/import/table.rs
-flate2              <- workload/import/input.rs workload/scan/pieces.rs
+flate2              <- workload/import/input.rs workload/scan/pieces.rs record/answer.rs
 hdrhistogram        <- histogram.rs
 hmac                <- workload/redact/pseudonym.rs
 httparse            <- replay/http1.rs demo/server.rs workload/import/message.rs

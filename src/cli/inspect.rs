@@ -14,7 +14,7 @@ use crate::{
     report::{RateOverTime, rate_svg},
     store::{Readers, write_atomic},
     text::printable,
-    workload::{Workload, inspect::inspect, rules::ReplaySettings},
+    workload::{Origin, Workload, inspect::inspect, rules::ReplaySettings},
 };
 
 /// Flags of `proofload inspect`.
@@ -63,11 +63,12 @@ impl InspectArgs {
     }
 }
 
-/// Prints what the import has found; the workload itself has no answers any more.
+/// Prints what was found when the workload was made; it has no answers any more.
 fn suggest(workload: &Workload) -> u8 {
-    let suggestions = &workload.summary().origin.suggestions;
+    let origin = &workload.summary().origin;
+    let suggestions = &origin.suggestions;
     if suggestions.is_empty() {
-        say("no value of an answer was seen in a later request when the workload was made");
+        say(&none_found(origin));
     }
     let mut text = String::new();
     for suggestion in suggestions {
@@ -82,4 +83,20 @@ fn suggest(workload: &Workload) -> u8 {
     } else {
         exit::STORAGE
     }
+}
+
+/// Why there are no suggestions.
+fn none_found(origin: &Origin) -> String {
+    if origin.had_answers() {
+        return "no value of an answer was seen in a later request when the workload was made"
+            .to_owned();
+    }
+    let source = match origin.source.as_str() {
+        "" => "a workload written by hand".to_owned(),
+        source => printable(source),
+    };
+    format!(
+        "this source keeps no answers ({source}), so nobody could look for their values in later \
+         requests; make the workload with proofload record, or from a HAR"
+    )
 }

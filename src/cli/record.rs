@@ -28,7 +28,9 @@ use crate::{
     text::printable,
     tls::{Identity, certificates, server_config},
     units::Span,
-    workload::{Protocol, Target, clean::Cleaner, growing_header, is_compressed, write_recording},
+    workload::{
+        Account, Protocol, Target, clean::Cleaner, growing_header, is_compressed, write_recording,
+    },
 };
 
 /// Flags of `proofload record`.
@@ -254,8 +256,12 @@ fn finish(mut spool: Spool, output: &Path, mut taped: Taped) -> Result<u8, Failu
     }
     let compressed = is_compressed(output);
     let written = write_with(output, Readers::Owner, |file| {
-        let header = (taped.origin.clone(), taped.cut.as_deref());
-        write_recording(file, spool.path(), &taped.late, header, compressed)
+        let account = Account {
+            origin: taped.origin.clone(),
+            cut: taped.cut.clone(),
+            left_out: taped.summary.left_out(),
+        };
+        write_recording(file, spool.path(), &taped.late, account, compressed)
             .map_err(io::Error::other)?;
         Ok(())
     });
@@ -291,6 +297,14 @@ fn account(output: &Path, taped: &Taped) -> u8 {
         output.display(),
         taped.sessions
     ));
+    if !taped.origin.suggestions.is_empty() {
+        let count = taped.origin.suggestions.len();
+        let name = printable(&output.display().to_string());
+        say(&format!(
+            "values of answers came back in later requests ({count} rules would carry them over): \
+             proofload inspect --suggest {name}"
+        ));
+    }
     match &taped.cut {
         Some(cause) => {
             say(&format!(

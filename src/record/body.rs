@@ -1,7 +1,7 @@
 //! Bodies on their way through: frame by frame as they come, nothing held back.
 //!
-//! The body of a request is copied for the recording while it passes; of the body of an answer
-//! only the length is counted. The other end sets the pace: what it does not take is not read.
+//! The body of a request is copied for the recording while it passes; the body of an answer is
+//! counted, and copied where values may be in it. The other end sets the pace: what it does not take is not read.
 
 use std::{
     future::Future,
@@ -231,7 +231,7 @@ impl Body for Download {
         match &frame {
             Some(Ok(frame)) => {
                 if let (Some(data), Some(exchange)) = (frame.data_ref(), &mut passed.exchange) {
-                    exchange.count(data.len());
+                    exchange.pass(data);
                 }
                 if frame.is_trailers() || passed.body.is_end_stream() {
                     passed.end();

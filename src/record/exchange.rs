@@ -21,7 +21,8 @@ use hyper::{
 use tokio::sync::Notify;
 
 use super::{
-    copy::{BodyCopy, Held, Room},
+    answer::Answer,
+    copy::{BodyCopy, Held, OF_REQUESTS, Room},
     forward,
     session::{Claim, Sessions},
 };
@@ -34,6 +35,7 @@ pub(super) mod reason {
     pub(in crate::record) const MALFORMED: &str = "no HTTP that can be read";
     pub(in crate::record) const WEBSOCKET: &str = "WebSocket";
     pub(in crate::record) const UPGRADE: &str = "upgrade to another protocol";
+    pub(in crate::record) const NOT_GRANTED: &str = "upgrade that was not granted";
     pub(in crate::record) const EVENT_STREAM: &str = "event stream, which has no end";
     pub(in crate::record) const GRPC: &str = "gRPC, which is not replayed";
     pub(in crate::record) const PREFLIGHT: &str = "CORS preflight, which browsers add";
@@ -75,6 +77,8 @@ pub(super) struct Raw {
     pub(super) status: u16,
     pub(super) latency_ns: Option<u64>,
     pub(super) size_bytes: Option<u64>,
+    /// The whole answer, where somebody listens.
+    pub(super) answer: Option<Answer>,
 }
 
 /// When the first request arrived.
@@ -84,12 +88,32 @@ pub(super) struct Begin {
     pub(super) wall_ns: u64,
 }
 
+/// What the proxy and the thread that writes both see.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) begin: Arc<OnceLock<Begin>>,
+    /// Whether answers are copied, to find what later requests carry of them.
+    pub(super) is_listening: Arc<AtomicBool>,
+}
+
+impl Shared {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            begin: Arc::default(),
+            is_listening: Arc::new(AtomicBool::new(true)),
+        }
+    }
+}
+
 /// The recording as the proxy sees it.
 #[derive(Debug)]
 pub struct Recorder {
     clock: Clock,
     begin: Arc<OnceLock<Begin>>,
     is_open: AtomicBool,
+    is_listening: Arc<AtomicBool>,
     arrived: AtomicU64,
     most: u64,
     is_full: Notify,
@@ -103,13 +127,14 @@ impl Recorder {
     pub(super) fn new(
         sessions: Sessions,
         most: u64,
-        (clock, begin): (Clock, Arc<OnceLock<Begin>>),
+        shared: Shared,
         tape: SyncSender<Option<Finished>>,
     ) -> Self {
         Self {
-            clock,
-            begin,
+            clock: shared.clock,
+            begin: shared.begin,
             is_open: AtomicBool::new(true),
+            is_listening: shared.is_listening,
             arrived: AtomicU64::new(0),
             most,
             is_full: Notify::new(),
@@ -151,7 +176,7 @@ impl Recorder {
 
     /// A place for bodies on their way, which are copied beside.
     pub(super) fn hold(&self) -> Arc<BodyCopy> {
-        Arc::new(BodyCopy::new(Arc::clone(&self.room)))
+        Arc::new(BodyCopy::new(Arc::clone(&self.room), OF_REQUESTS))
     }
 
     /// A request that arrived at `at_ns`; `None` when it is not part of the recording.
@@ -176,6 +201,7 @@ impl Recorder {
             offset_ns: at_ns.saturating_sub(begin.at_ns),
             fate: Fate::Unanswered,
             request: None,
+            answer: None,
             status: 0,
             size_bytes: 0,
         })
@@ -218,6 +244,7 @@ pub(super) struct Exchange {
     offset_ns: u64,
     fate: Fate,
     request: Option<Noted>,
+    answer: Option<Answer>,
     status: u16,
     size_bytes: u64,
 }
@@ -260,13 +287,19 @@ impl Exchange {
         }
         if matches!(self.fate, Fate::Unanswered) {
             self.fate = Fate::Answering;
+            if self.recorder.is_listening.load(Ordering::Relaxed) {
+                self.answer = Some(Answer::new(&head.headers, &self.recorder.room));
+            }
         }
         Some(self)
     }
 
-    /// Counts bytes of the answer's body.
-    pub(super) fn count(&mut self, bytes: usize) {
-        self.size_bytes += bytes as u64;
+    /// Takes a piece of the answer's body that passes by.
+    pub(super) fn pass(&mut self, bytes: &[u8]) {
+        self.size_bytes += bytes.len() as u64;
+        if let Some(answer) = &self.answer {
+            answer.add(bytes);
+        }
     }
 
     /// The answer has come to its end.
@@ -274,6 +307,9 @@ impl Exchange {
         if matches!(self.fate, Fate::Answering) {
             let latency_ns = self.recorder.now_ns().saturating_sub(self.at_ns);
             self.fate = Fate::Answered(latency_ns);
+            if let Some(answer) = &self.answer {
+                answer.end();
+            }
         }
     }
 
@@ -299,6 +335,7 @@ impl Exchange {
             status: self.status,
             latency_ns,
             size_bytes: latency_ns.map(|_| self.size_bytes),
+            answer: self.answer.take(),
         })
     }
 }
@@ -327,8 +364,7 @@ mod tests {
     fn recorder(most: u64, places: usize) -> (Arc<Recorder>, mpsc::Receiver<Option<Finished>>) {
         let (tape, finished) = mpsc::sync_channel(places);
         let sessions = Sessions::new(vec!["cookie".parse().unwrap()]);
-        let begin = (Clock::start(), Arc::default());
-        let recorder = Recorder::new(sessions, most, begin, tape);
+        let recorder = Recorder::new(sessions, most, Shared::new(Clock::start()), tape);
         (Arc::new(recorder), finished)
     }
 
@@ -361,7 +397,7 @@ mod tests {
         let mut one = noted(&recorder, 1_000, b"tea")
             .answered(&head("text/plain"))
             .unwrap();
-        one.count(7);
+        one.pass(b"welcome");
         one.complete();
         let one = next(&finished);
         let raw = one.raw.unwrap();

@@ -3,13 +3,16 @@
 //!
 //! `proxy` takes connections, `upstream` makes those to the application, `exchange` follows one
 //! request to the end of its answer, and `tape`, on a thread of its own, redacts, puts in order
-//! and writes. Where the lines go is the business of a [`Sink`].
+//! and writes. Where the lines go is the business of a [`Sink`]. `answer` keeps in memory for a
+//! moment what `listen` compares with later requests.
 
+mod answer;
 mod body;
 mod copy;
 mod exchange;
 mod forward;
 mod interim;
+mod listen;
 mod proxy;
 mod session;
 mod tape;

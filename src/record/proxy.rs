@@ -251,7 +251,10 @@ impl Client {
                     drop(body);
                     return self.switch(head, leaving, exchange);
                 }
-                let exchange = exchange.and_then(|exchange| exchange.answered(&head));
+                let mut exchange = exchange.and_then(|exchange| exchange.answered(&head));
+                if is_upgrade && let Some(exchange) = exchange.take() {
+                    exchange.skip(reason::NOT_GRANTED);
+                }
                 let body = Download::passed(body, exchange, connection, gate);
                 Response::from_parts(passed(head, false), body)
             }

@@ -6,11 +6,11 @@
 //! nothing else.
 
 use std::{
-    cmp::Reverse,
+    cmp::{Ordering, Reverse},
     collections::BinaryHeap,
     io,
     sync::{
-        Arc, OnceLock,
+        Arc,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -20,7 +20,8 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    exchange::{Begin, Finished, Raw, Recorder, reason},
+    exchange::{Finished, Raw, Recorder, Shared, reason},
+    listen::{Heard, Listener},
     session::{SessionBy, Sessions},
 };
 use crate::{
@@ -105,12 +106,11 @@ pub fn start(
     sink: Box<dyn Sink>,
 ) -> io::Result<(Arc<Recorder>, Tape)> {
     let (end, finished) = sync_channel(MOST_FINISHED);
-    let begin: Arc<OnceLock<Begin>> = Arc::default();
-    let clock = Clock::start();
-    let writer = Writer::new(sink, cleaner, clock, Arc::clone(&begin))?;
+    let shared = Shared::new(Clock::start());
+    let writer = Writer::new(sink, cleaner, shared.clone())?;
     let cut = writer.cut.subscribe();
     let most = most.unwrap_or(u64::MAX);
-    let recorder = Recorder::new(Sessions::new(ways), most, (clock, begin), end.clone());
+    let recorder = Recorder::new(Sessions::new(ways), most, shared, end.clone());
     let name = thread::Builder::new().name("tape".to_owned());
     let thread = name.spawn(move || writer.run(&finished))?;
     Ok((Arc::new(recorder), Tape { thread, end, cut }))
@@ -141,19 +141,51 @@ impl Tape {
 }
 
 /// A line that waits for its turn.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 struct Waiting {
     offset_ns: u64,
     number: u64,
     line: String,
+    heard: Option<Heard>,
+}
+
+impl Waiting {
+    fn turn(&self) -> (u64, u64) {
+        (self.offset_ns, self.number)
+    }
+
+    /// About how much memory it takes, in bytes.
+    fn size(&self) -> usize {
+        self.line.len() + self.heard.as_ref().map_or(0, Heard::size)
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.turn() == other.turn()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.turn().cmp(&other.turn())
+    }
 }
 
 struct Writer {
     sink: Box<dyn Sink>,
     cleaner: Cleaner,
-    begin: Arc<OnceLock<Begin>>,
+    listener: Listener,
+    shared: Shared,
     origin: Origin,
-    clock: Clock,
     summary: ImportSummary,
     waiting: BinaryHeap<Reverse<Waiting>>,
     waiting_bytes: usize,
@@ -172,12 +204,7 @@ impl std::fmt::Debug for Writer {
 
 impl Writer {
     /// A writer that has written the first line.
-    fn new(
-        mut sink: Box<dyn Sink>,
-        cleaner: Cleaner,
-        clock: Clock,
-        begin: Arc<OnceLock<Begin>>,
-    ) -> io::Result<Self> {
+    fn new(mut sink: Box<dyn Sink>, cleaner: Cleaner, shared: Shared) -> io::Result<Self> {
         let origin = Origin {
             source: "record".to_owned(),
             recorded_at: None,
@@ -188,9 +215,9 @@ impl Writer {
         Ok(Self {
             sink,
             cleaner,
-            begin,
+            listener: Listener::new(Arc::clone(&shared.is_listening)),
+            shared,
             origin,
-            clock,
             summary: ImportSummary::default(),
             waiting: BinaryHeap::new(),
             waiting_bytes: 0,
@@ -208,8 +235,8 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(None) | Err(RecvTimeoutError::Disconnected) => break,
             }
-            let since = self.begin.get().map_or(0, |begin| begin.at_ns);
-            let now_ns = self.clock.now_ns().saturating_sub(since);
+            let since = self.shared.begin.get().map_or(0, |begin| begin.at_ns);
+            let now_ns = self.shared.clock.now_ns().saturating_sub(since);
             self.release(now_ns.saturating_sub(WAIT_NS));
         }
         self.release(u64::MAX);
@@ -239,26 +266,36 @@ impl Writer {
         if self.is_cut() {
             return Err(reason::CUT);
         }
-        let request = self.clean(raw, offset_ns)?;
+        let (request, heard) = self.clean(raw, offset_ns)?;
         let line = request_line(&request).map_err(|_| reason::LINE)?;
         if offset_ns >= self.written_ns {
-            self.waiting_bytes += line.len();
-            self.waiting.push(Reverse(Waiting {
+            let waiting = Waiting {
                 offset_ns,
                 number,
                 line,
-            }));
+                heard,
+            };
+            self.waiting_bytes += waiting.size();
+            self.waiting.push(Reverse(waiting));
         } else if self.late_bytes + line.len() > MOST_WAITING {
             return Err(reason::LATE);
         } else {
             self.late_bytes += line.len();
             self.late.push((number, request));
             self.summary.kept += 1;
+            if let Some(heard) = heard {
+                self.listener.late(heard);
+            }
         }
         Ok(())
     }
 
-    fn clean(&mut self, raw: Raw, offset_ns: u64) -> Result<Request, &'static str> {
+    /// The request as it is written, and what it and its answer said before that.
+    fn clean(
+        &mut self,
+        raw: Raw,
+        offset_ns: u64,
+    ) -> Result<(Request, Option<Heard>), &'static str> {
         let text = |bytes: &[u8]| std::str::from_utf8(bytes).map(str::to_owned);
         let method = Method::try_from(raw.method.as_str().to_owned());
         let mut headers = Vec::with_capacity(raw.headers.len());
@@ -285,7 +322,14 @@ impl Writer {
             },
         };
         let host = host.unwrap_or_default().to_ascii_lowercase();
-        self.cleaner.clean(request, &host)
+        let answer = raw.answer.zip(raw.latency_ns);
+        let mut heard =
+            answer.map(|(answer, latency_ns)| self.listener.hear(&request, answer, latency_ns));
+        let request = self.cleaner.clean(request, &host)?;
+        if let Some(heard) = &mut heard {
+            heard.of(&request);
+        }
+        Ok((request, heard))
     }
 
     /// Writes the lines up to an offset, and more where too many wait.
@@ -294,10 +338,13 @@ impl Writer {
         let mut size = 0;
         while let Some(Reverse(first)) = self.waiting.peek()
             && (first.offset_ns <= until_ns || self.waiting_bytes > MOST_WAITING)
-            && let Some(Reverse(next)) = self.waiting.pop()
+            && let Some(Reverse(mut next)) = self.waiting.pop()
         {
-            self.waiting_bytes -= next.line.len();
+            self.waiting_bytes -= next.size();
             self.written_ns = next.offset_ns;
+            if let Some(heard) = next.heard.take() {
+                self.listener.next(heard);
+            }
             size += next.line.len();
             piece.push(next);
             if size >= PIECE {
@@ -348,7 +395,7 @@ impl Writer {
         if self.origin.recorded_at.is_some() {
             return Ok(());
         }
-        let Some(begin) = self.begin.get() else {
+        let Some(begin) = self.shared.begin.get() else {
             return Ok(());
         };
         self.origin.recorded_at = jiff::Timestamp::from_nanosecond(i128::from(begin.wall_ns))
@@ -377,6 +424,7 @@ impl Writer {
             .sort_by_key(|(number, request)| (request.offset_ns, *number));
         let (numbers, late) = self.late.into_iter().unzip();
         let cut = self.cut.borrow().clone();
+        self.origin.suggestions = self.listener.suggestions();
         Taped {
             summary: self.summary,
             origin: self.origin,

@@ -2,7 +2,8 @@
 //!
 //! Each client connection has its own ones to the upstream, made when they are needed and gone
 //! with it: so a connection means to the application what it means without the recorder. Requests
-//! that run side by side on one client connection share one of HTTP/2, or take several.
+//! that run side by side on one client connection share one of HTTP/2, or take several. A request
+//! that asks to leave HTTP has a connection of HTTP/1.1 to itself: HTTP/2 cannot be left that way.
 
 use std::{
     fmt,
@@ -18,7 +19,7 @@ use hyper::{
     Method, Request, Response,
     body::{Body, Incoming},
     client::conn::{TrySendError, http1, http2},
-    header::HeaderValue,
+    header::{HeaderValue, UPGRADE},
     http::uri,
     rt,
 };
@@ -70,7 +71,7 @@ pub(super) enum NoAnswer {
 /// Where requests go and how it is spoken to.
 pub struct Upstream {
     target: Target,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<Tls>,
     own_host: Option<HeaderValue>,
     speaks_http1: AtomicBool,
 }
@@ -79,6 +80,13 @@ impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Upstream({})", self.authority())
     }
+}
+
+/// How TLS is spoken to it.
+struct Tls {
+    usual: TlsConnector,
+    for_upgrades: TlsConnector,
+    name: ServerName<'static>,
 }
 
 /// Why an upstream cannot be used at all.
@@ -109,9 +117,12 @@ impl Upstream {
         let tls = match target.scheme {
             Scheme::Http => None,
             Scheme::Https => {
-                let config = tls_config(trust, target.protocol.alpn())?;
                 let name = ServerName::try_from(target.host.clone());
-                Some((TlsConnector::from(config), name.map_err(|_| no_name())?))
+                Some(Tls {
+                    usual: tls_config(trust, target.protocol.alpn())?.into(),
+                    for_upgrades: tls_config(trust, Protocol::Http1.alpn())?.into(),
+                    name: name.map_err(|_| no_name())?,
+                })
             }
         };
         let host = HeaderValue::from_str(&target.authority).map_err(|_| no_name())?;
@@ -149,13 +160,13 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self) -> Result<Sender, NoAnswer> {
-        let connected = timeout(CONNECT, self.connect_slowly()).await;
+    async fn connect(&self, is_upgrade: bool) -> Result<Sender, NoAnswer> {
+        let connected = timeout(CONNECT, self.connect_slowly(is_upgrade)).await;
         connected.unwrap_or(Err(NoAnswer::TimedOut))
     }
 
-    async fn connect_slowly(&self) -> Result<Sender, NoAnswer> {
-        let is_http2 = self.target.protocol == Protocol::Http2;
+    async fn connect_slowly(&self, is_upgrade: bool) -> Result<Sender, NoAnswer> {
+        let is_http2 = self.target.protocol == Protocol::Http2 && !is_upgrade;
         if let Some(Address::Unix(path)) = &self.target.address {
             let stream = UnixStream::connect(path).await.map_err(unreachable)?;
             return shake_hands(stream, is_http2).await;
@@ -163,10 +174,14 @@ impl Upstream {
         let place = (self.target.host.as_str(), self.target.port);
         let stream = TcpStream::connect(place).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        let Some((connector, name)) = &self.tls else {
+        let Some(tls) = &self.tls else {
             return shake_hands(stream, is_http2).await;
         };
-        let stream = connector.connect(name.clone(), stream).await;
+        if is_upgrade {
+            let stream = tls.for_upgrades.connect(tls.name.clone(), stream).await;
+            return shake_hands(stream.map_err(unreachable)?, false).await;
+        }
+        let stream = tls.usual.connect(tls.name.clone(), stream).await;
         let stream = stream.map_err(unreachable)?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         self.speaks_http1.store(!is_http2, Ordering::Relaxed);
@@ -246,11 +261,16 @@ pub(super) struct Link {
 pub(super) struct Returning {
     link: Arc<Link>,
     sender: One,
+    was_for_upgrade: bool,
 }
 
 impl Returning {
     /// Its answer is read to the end.
     pub(super) fn give_back(self) {
+        // Where all others speak HTTP/2, they go on doing so.
+        if self.was_for_upgrade {
+            return;
+        }
         let mut idle = self
             .link
             .idle
@@ -279,21 +299,24 @@ impl Link {
     }
 
     /// A connection, and whether it has carried a request before.
-    async fn take(&self) -> Result<(Sender, bool), NoAnswer> {
+    async fn take(&self, is_upgrade: bool) -> Result<(Sender, bool), NoAnswer> {
+        if is_upgrade {
+            return Ok((self.upstream.connect(true).await?, false));
+        }
         while let Some(mut sender) = self.idle() {
             if let Ok(Ok(())) = timeout(READY, sender.ready()).await {
                 return Ok((Sender::One(sender), true));
             }
         }
         if !self.upstream.may_share() {
-            return Ok((self.upstream.connect().await?, false));
+            return Ok((self.upstream.connect(false).await?, false));
         }
         // Held while connecting: whoever comes meanwhile shares what comes of it.
         let mut shared = self.shared.lock().await;
         if let Some(sender) = shared.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok((Sender::Many(sender.clone()), true));
         }
-        let sender = self.upstream.connect().await?;
+        let sender = self.upstream.connect(false).await?;
         if let Sender::Many(sender) = &sender {
             *shared = Some(sender.clone());
         }
@@ -324,9 +347,11 @@ impl Link {
         mut request: Request<Upload>,
     ) -> Result<(Response<Incoming>, Option<Returning>), NoAnswer> {
         let host = self.host(&request);
+        // All other fields of the hop are gone by now.
+        let is_upgrade = request.headers().contains_key(UPGRADE);
         let mut tries = 1;
         loop {
-            let (mut sender, is_used) = self.take().await?;
+            let (mut sender, is_used) = self.take(is_upgrade).await?;
             self.shape(&mut request, &sender, &host);
             let spare = if is_used { spare(&request) } else { None };
             let mut fault = match sender.send(request).await {
@@ -335,6 +360,7 @@ impl Link {
                         Sender::One(sender) => Some(Returning {
                             link: Arc::clone(self),
                             sender,
+                            was_for_upgrade: is_upgrade,
                         }),
                         Sender::Many(_) => None,
                     };

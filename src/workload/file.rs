@@ -449,6 +449,7 @@ impl Requests {
         }
         let mut summary = tally.finish(self.header.origin());
         summary.cut.clone_from(&self.header.cut);
+        summary.left_out.clone_from(&self.header.left_out);
         match &self.header.digest {
             Some(digest) if *digest != summary.digest => {
                 Err(WorkloadError::Digest(self.name.clone()))

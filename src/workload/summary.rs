@@ -29,6 +29,13 @@ impl Origin {
     pub fn is_by_hand(&self) -> bool {
         self.redaction.is_empty() || self.redaction == "none"
     }
+
+    /// Whether answers were there when it was made, so that suggestions could be found. Of a part
+    /// of a workload its own source decides.
+    pub fn had_answers(&self) -> bool {
+        let source = self.source.rsplit(" of ").next().unwrap_or_default();
+        matches!(source, "har" | "record")
+    }
 }
 
 /// What a workload holds.
@@ -50,6 +57,8 @@ pub struct Summary {
     pub digest: String,
     /// Why it ends before the recorded traffic did; `None` when it does not.
     pub cut: Option<String>,
+    /// What of the recorded traffic is no request of it: by reason, how often.
+    pub left_out: BTreeMap<String, u64>,
 }
 
 impl Summary {
@@ -135,6 +144,9 @@ pub(super) struct FileHeader {
     /// Why the recording ends early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cut: Option<String>,
+    /// What is not in it, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) left_out: BTreeMap<String, u64>,
 }
 
 /// What a first line turned out to be.
@@ -192,6 +204,7 @@ impl FileHeader {
             statuses: self.statuses.clone()?,
             digest: self.digest.clone()?,
             cut: self.cut.clone(),
+            left_out: self.left_out.clone(),
         })
     }
 
@@ -223,6 +236,7 @@ impl From<&Summary> for FileHeader {
             endpoints: Some(summary.endpoints.clone()),
             digest: Some(summary.digest.clone()),
             cut: summary.cut.clone(),
+            left_out: summary.left_out.clone(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! caller's duty. What is written can be read again, because both use one check.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     path::Path,
 };
@@ -72,8 +73,19 @@ pub fn request_line(request: &Request) -> Result<String, LineFault> {
     line::encode(request)
 }
 
+/// What the header of a recording says beside what is counted in its lines.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Why it ends before the traffic did, when it does.
+    pub cut: Option<String>,
+    /// What of the traffic is no request of it: by reason, how often.
+    pub left_out: BTreeMap<String, u64>,
+}
+
 /// Writes the workload file of a recording from its growing file, with those requests between its
-/// lines that came late; both are sorted by offset. Says in its header when it was `cut`.
+/// lines that came late; both are sorted by offset.
 ///
 /// # Errors
 /// When there are no requests, the growing file cannot be read, or writing fails.
@@ -81,7 +93,7 @@ pub fn write_recording(
     out: impl Write,
     growing: &Path,
     late: &[Request],
-    header: (Origin, Option<&str>),
+    account: Account,
     compressed: bool,
 ) -> Result<Summary, WriteError> {
     let merged = || Requests::of_growing(growing).map(|requests| merge(requests, late));
@@ -91,9 +103,11 @@ pub fn write_recording(
         let line = line::encode(&request).map_err(|fault| io::Error::other(fault.to_string()))?;
         tally.add(&request, line.trim_end_matches('\n').as_bytes());
     }
-    let (origin, cut) = header;
-    let mut summary = tally.finish(origin);
-    summary.cut = cut.map(str::to_owned);
+    let summary = Summary {
+        cut: account.cut,
+        left_out: account.left_out,
+        ..tally.finish(account.origin)
+    };
     if summary.requests == 0 {
         return Err(WorkloadError::Empty("the recording".to_owned()).into());
     }

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use flate2::{Compression, write::GzEncoder};
+
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
@@ -78,6 +80,42 @@ impl App {
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
     let byte = |at: usize| u8::try_from((at * 7 + at / 251) & 0xff).unwrap();
     (0..length).map(byte).collect()
+}
+
+/// A token that no request tells in advance.
+pub(crate) fn token(number: usize) -> String {
+    let mixed = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    format!("{mixed:016x}{:08x}", (mixed >> 13) & 0xffff_ffff)
+}
+
+/// The number of what was ordered.
+pub(crate) fn order(number: usize) -> usize {
+    700_000 + number * 37
+}
+
+/// A page with a form that holds a token; every other one is compressed.
+pub(crate) fn form(number: usize) -> Vec<u8> {
+    let page = format!(
+        "<form method=post><input type=\"hidden\" name=\"csrf_token\" value=\"{}\"></form>",
+        token(number)
+    );
+    if number % 2 == 0 {
+        return page.into_bytes();
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(page.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Takes the form when it holds its token.
+fn signin(request: &Seen, number: usize, out: &mut TcpStream) -> io::Result<()> {
+    let sent = format!("csrf_token={}", token(number));
+    if !String::from_utf8_lossy(&request.body).contains(&sent) {
+        return status(out, 403);
+    }
+    let order = order(number);
+    let head = "HTTP/1.1 303 See Other\r\nContent-Length: 0\r\n";
+    out.write_all(format!("{head}Location: /orders/{order}\r\n\r\n").as_bytes())
 }
 
 fn serve(stream: TcpStream, seen: &Mutex<Vec<Seen>>) -> io::Result<()> {
@@ -208,6 +246,20 @@ fn answer(
         "login" => {
             let set = format!("Set-Cookie: sessionid=secret-of-{rest}; Path=/\r\n");
             plain(out, &set, b"welcome", is_head)?;
+        }
+        "form" => {
+            let zipped = ["", "Content-Encoding: gzip\r\n"][number % 2];
+            let more = format!(
+                "Set-Cookie: sessionid={number}-of-the-session; Path=/\r\n\
+                 Content-Type: text/html; charset=utf-8\r\n{zipped}"
+            );
+            plain(out, &more, &form(number), is_head)?;
+        }
+        "signin" => signin(request, number, out)?,
+        "upload" => {
+            let json = format!("{{\"upload\":{{\"token\":\"{}\"}}}}", token(number + 6));
+            let kind = "Content-Type: application/json\r\n";
+            chunked(out, kind, json.as_bytes(), "", is_head)?;
         }
         "many" => {
             let fields: Vec<String> = (0..150).map(|n| format!("X-Field-{n}: {n}\r\n")).collect();

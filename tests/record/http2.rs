@@ -1,6 +1,6 @@
 //! HTTP/2 on either side, with and without TLS.
 
-use std::net::SocketAddr;
+use std::{io::Read, net::SocketAddr};
 
 use hyper::{
     HeaderMap, Request, Response, StatusCode, Version,
@@ -88,8 +88,23 @@ async fn all(mut body: Incoming) -> Result<(Vec<u8>, HeaderMap), hyper::Error> {
     }
 }
 
-/// Echoes what it gets and says how it was asked.
-async fn echo(request: Request<Incoming>) -> Result<Response<Pieces>, hyper::Error> {
+/// Echoes what it gets and says how it was asked. Leaves HTTP where that is wanted and allowed.
+async fn echo(mut request: Request<Incoming>) -> Result<Response<Pieces>, hyper::Error> {
+    let wanted = request.headers().get("upgrade").cloned();
+    if let Some(wanted) = wanted.filter(|_| request.uri() != "/forbidden") {
+        let leaving = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let socket = TokioIo::new(leaving.await.unwrap());
+            let (mut from, mut to) = tokio::io::split(socket);
+            // Whoever has heard enough leaves.
+            let _ = tokio::io::copy(&mut from, &mut to).await;
+        });
+        let answer = Response::builder()
+            .status(StatusCode::SWITCHING_PROTOCOLS)
+            .header("connection", "Upgrade")
+            .header("upgrade", wanted);
+        return Ok(answer.body(Pieces::default()).unwrap());
+    }
     let (head, body) = request.into_parts();
     let is_rpc = head
         .headers
@@ -134,7 +149,7 @@ async fn upstream(tls: Option<TlsAcceptor>) -> SocketAddr {
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
     let builder = auto::Builder::new(TokioExecutor::new());
-    let served = builder.serve_connection(TokioIo::new(stream), service_fn(echo));
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service_fn(echo));
     // Clients come and go.
     let _ = served.await;
 }
@@ -321,6 +336,47 @@ async fn tls_on_both_sides_takes_what_both_ends_speak() {
                 .unwrap()
                 .contains("PRIVATE")
         );
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_passes_to_an_upstream_that_speaks_http2_to_all_others() {
+    let certificates = Certificates::new();
+    for flags in ["", "--protocol http2"] {
+        let address = upstream(Some(certificates.acceptor(&["h2", "http/1.1"]))).await;
+        let more = format!("--cacert ca.pem --cacert-only {flags}");
+        let call = call(&format!("https://{address}"), &more);
+        let recording = start(call.file("ca.pem", &certificates.authority));
+        let asked = tokio::task::spawn_blocking(move || {
+            let version = |client: &mut Client| {
+                let answer = client.get("/x");
+                let mut fields = answer.fields.into_iter();
+                fields.find(|(name, _)| name == "x-version").unwrap().1
+            };
+            let mut client = Client::connect(recording.address);
+            // There is a connection of HTTP/2 that is shared by all that can share one.
+            assert_eq!(version(&mut client), "HTTP/2.0");
+            let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+            let refused = client.ask("GET", "/forbidden", fields, b"");
+            assert_eq!(refused.status, "200 OK");
+            assert_eq!(version(&mut client), "HTTP/2.0");
+            let head = format!("GET /socket HTTP/1.1\r\nHost: app.test\r\n{fields}\r\n");
+            client.send(head.as_bytes());
+            let answer = client.answer("GET").unwrap();
+            assert_eq!(answer.status, "101 Switching Protocols");
+            for word in ["abcd", "\0\r\n\u{7f}"] {
+                client.send(word.as_bytes());
+                let mut back = [0; 4];
+                client.reader.read_exact(&mut back).unwrap();
+                assert_eq!(back, word.as_bytes());
+            }
+            recording
+        });
+        let done = asked.await.unwrap().stop().expect(0);
+        assert_eq!(account(&done), "read 4, kept 2, skipped 2");
+        assert_eq!(counted(&done, "WebSocket"), 1);
+        assert_eq!(counted(&done, "upgrade that was not granted"), 1);
+        assert!(recorded(&done).iter().all(|request| request.path == "/x"));
     }
 }
 

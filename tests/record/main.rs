@@ -23,3 +23,4 @@ mod secrets;
 mod sessions;
 mod stops;
 mod streams;
+mod suggest;

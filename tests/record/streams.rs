@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     app::App,
+    binary::Proofload,
     client::Client,
     recording::{account, counted, record, recorded},
 };
@@ -65,12 +66,21 @@ fn a_websocket_passes_both_ways_and_is_counted() {
     let done = recording.stop().expect(0);
     assert_eq!(account(&done), "read 3, kept 1, skipped 2");
     assert_eq!(counted(&done, "WebSocket"), 2);
+    // The file says so too, long after the account has scrolled away.
+    let (summary, _) = crate::recording::read(&done.path("w.jsonl"));
+    assert_eq!(summary.left_out, [("WebSocket".to_owned(), 2)].into());
+    let shown = Proofload::new("inspect w.jsonl")
+        .within(done)
+        .run()
+        .expect(0);
+    let said = "left out   of the recorded traffic: 2 × WebSocket\n";
+    assert!(shown.stdout.contains(said), "{}", shown.stdout);
     // The one that was still open was ended.
     assert_eq!(open.reader.read(&mut [0]).unwrap(), 0);
 }
 
 #[test]
-fn an_upgrade_that_is_refused_is_an_answer_like_others() {
+fn an_upgrade_that_is_refused_is_answered_and_no_request_of_the_recording() {
     let app = App::start();
     let recording = record(&app.url(), "");
     let mut client = Client::connect(recording.address);
@@ -81,7 +91,10 @@ fn an_upgrade_that_is_refused_is_an_answer_like_others() {
     );
     assert_eq!(client.get("/size/3").status, "200 OK");
     let done = recording.stop().expect(0);
-    assert_eq!(account(&done), "read 2, kept 2, skipped 0");
+    assert_eq!(account(&done), "read 2, kept 1, skipped 1");
+    assert_eq!(counted(&done, "upgrade that was not granted"), 1);
+    // Replayed, it would be no handshake, and its status a failure of the candidate.
+    assert_eq!(recorded(&done)[0].path, "/size/3");
 }
 
 #[test]

@@ -59,12 +59,11 @@ impl Desk {
         let paper = Paper::default();
         paper.0.lock().unwrap().1 = room;
         let (tape, finished) = sync_channel(100);
-        let begin: Arc<OnceLock<Begin>> = Arc::default();
-        let clock = Clock::start();
+        let shared = Shared::new(Clock::start());
         let sessions = Sessions::new(vec![SessionBy::Address]);
-        let recorder = Recorder::new(sessions, u64::MAX, (clock, Arc::clone(&begin)), tape);
+        let recorder = Recorder::new(sessions, u64::MAX, shared.clone(), tape);
         let cleaner = Cleaner::with_redactor(Redactor::with_key([7; 32]));
-        let writer = Writer::new(Box::new(paper.clone()), cleaner, clock, begin).unwrap();
+        let writer = Writer::new(Box::new(paper.clone()), cleaner, shared).unwrap();
         Self {
             paper,
             writer,

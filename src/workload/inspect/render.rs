@@ -48,6 +48,20 @@ impl fmt::Display for Inspection {
                 "cut short  the recording ended before the traffic did: {cause}"
             )?;
         }
+        if !summary.left_out.is_empty() {
+            let rows = summary.left_out.iter().take(ROWS);
+            let rows: Vec<String> = rows
+                .map(|(reason, n)| format!("{n} × {}", printable_cut(reason, WIDEST)))
+                .collect();
+            let more = summary.left_out.len().saturating_sub(ROWS);
+            let more = if more > 0 {
+                format!(", and for {more} more reasons")
+            } else {
+                String::new()
+            };
+            let rows = rows.join(", ");
+            writeln!(f, "left out   of the recorded traffic: {rows}{more}")?;
+        }
         writeln!(f, "digest     {}", summary.digest)?;
         let (mean, peak) = (self.mean_rate(), self.peak_rate());
         writeln!(f, "rate       mean {mean:.1}/s, peak {peak:.1}/s")?;

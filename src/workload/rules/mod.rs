@@ -30,7 +30,7 @@ use take::Take;
 pub use client::Client;
 pub use placeholder::Lot;
 pub use settings::{ExtractSettings, ReplaceSettings, ReplaySettings, RuleSettings};
-pub use suggest::{Finder, Offers, Suggestion};
+pub use suggest::{Carries, Finder, Offers, Suggestion};
 pub use take::Answer;
 pub use template::{Lacking, Template};
 

@@ -19,6 +19,10 @@ use values::{Carried, carried, offered};
 
 /// Values of all answers together that are remembered.
 const MOST_OFFERED: usize = 500_000;
+/// Exchanges and values of requests together that are looked at; a recording may go on for days.
+const MOST_HEARD: usize = 500_000;
+/// Names of endpoints, and of places, that are told apart.
+const MOST_NAMES: usize = 20_000;
 /// Suggestions that are kept.
 const MOST: usize = 50;
 /// How many of the requests must carry what was answered before.
@@ -82,14 +86,18 @@ struct Names {
 }
 
 impl Names {
-    fn number(&mut self, name: &str) -> u32 {
+    /// The number of a name; `None` when there are too many others.
+    fn number(&mut self, name: &str) -> Option<u32> {
         if let Some(number) = self.numbers.get(name) {
-            return *number;
+            return Some(*number);
         }
-        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        if self.names.len() >= MOST_NAMES {
+            return None;
+        }
+        let number = u32::try_from(self.names.len()).ok()?;
         self.names.push(name.to_owned());
         self.numbers.insert(name.to_owned(), number);
-        number
+        Some(number)
     }
 
     fn name(&self, number: u32) -> String {
@@ -131,15 +139,30 @@ pub struct Finder {
     /// Requests by endpoint and place.
     seen: HashMap<[u32; 2], u64>,
     offered: usize,
+    heard: usize,
+}
+
+impl Offers {
+    /// About how much memory it takes, in bytes.
+    pub fn size(&self) -> usize {
+        self.0.len() * size_of::<(u64, u32)>()
+    }
 }
 
 impl Finder {
+    /// Whether it has heard as much as it remembers: what comes now is passed over.
+    pub fn is_full(&self) -> bool {
+        self.offered >= MOST_OFFERED || self.heard >= MOST_HEARD
+    }
+
     /// Reads an answer: its header fields, its media type and its text.
     pub fn offers(&mut self, fields: &[(String, String)], kind: &str, text: &str) -> Offers {
         let left = MOST_OFFERED.saturating_sub(self.offered);
         let mut offers = Vec::new();
         for (value, place) in offered(fields, kind, text).into_iter().take(left) {
-            offers.push((value, self.places.number(&place)));
+            if let Some(place) = self.places.number(&place) {
+                offers.push((value, place));
+            }
         }
         self.offered += offers.len();
         Offers(offers)
@@ -159,7 +182,13 @@ impl Finder {
         endpoint: &str,
         (carries, offers): (Carries, Offers),
     ) {
-        let endpoint = self.endpoints.number(endpoint);
+        if self.heard >= MOST_HEARD {
+            return;
+        }
+        let Some(endpoint) = self.endpoints.number(endpoint) else {
+            return;
+        };
+        self.heard += 1 + carries.0.len();
         if !self.talks.contains_key(client) {
             self.talks.insert(client.to_owned(), Talk::default());
         }
@@ -173,7 +202,9 @@ impl Finder {
             is_telling,
         } in carries.0
         {
-            let place = self.places.number(&place);
+            let Some(place) = self.places.number(&place) else {
+                continue;
+            };
             *self.seen.entry([endpoint, place]).or_default() += 1;
             let Some((from, taken)) = talk.known.get(&value).copied() else {
                 talk.own.insert(value);
@@ -238,6 +269,14 @@ impl Finder {
 /// The values of one request.
 #[derive(Debug, Clone, Default)]
 pub struct Carries(Vec<Carried>);
+
+impl Carries {
+    /// About how much memory it takes, in bytes.
+    pub fn size(&self) -> usize {
+        let of = |carried: &Carried| size_of::<Carried>() + carried.place.len();
+        self.0.iter().map(of).sum()
+    }
+}
 
 impl Talk {
     /// Learns what was answered until then.
