@@ -18,13 +18,20 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use super::guard::{Guard, Kept};
+use super::{
+    clients::Source,
+    guard::{Guard, Kept},
+    unique::Unique,
+};
+use crate::workload::import::gather::Rejected;
 
 /// One entry as found: raw JSON by name; names of the answer are prefixed by `response.`.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     /// Whether the entry is an object at all.
     pub(super) is_object: bool,
+    /// Whether a member that is kept was there twice.
+    pub(super) is_doubled: bool,
     /// What it was answered, as far as a later request may carry values of it.
     pub(super) content: Content,
     members: BTreeMap<String, Box<RawValue>>,
@@ -70,6 +77,20 @@ impl Entry {
         }
     }
 
+    /// The request, in which no key is there twice.
+    pub(super) fn request(&self) -> Result<Value, Rejected> {
+        const DOUBLED: Rejected = Rejected::Malformed("a key of its request is there twice");
+        if self.is_doubled {
+            return Err(DOUBLED);
+        }
+        let raw = self.members.get("request").map_or("null", |raw| raw.get());
+        match serde_json::from_str(raw) {
+            Ok(Unique(request)) => Ok(request),
+            Err(error) if error.is_data() => Err(DOUBLED),
+            Err(_) => Err(Rejected::Malformed("its request cannot be read")),
+        }
+    }
+
     /// The member as a text; `None` when it is anything else.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         match self.value(name) {
@@ -91,6 +112,8 @@ pub(super) struct Ending {
     pub(super) has_entries: bool,
     /// Whether something followed the JSON document.
     pub(super) has_more: bool,
+    /// Who wrote the file.
+    pub(super) source: Source,
 }
 
 /// Passes each entry to `each`, in the order of the file.
@@ -119,6 +142,7 @@ pub(super) fn entries(
 enum Place {
     Root,
     Log,
+    Pages,
     Entries,
 }
 
@@ -175,6 +199,18 @@ impl<'de> Visitor<'de> for Walk<'_> {
             let at = match (self.at, key.as_str()) {
                 (Place::Root, "log") => Place::Log,
                 (Place::Log, "entries") => Place::Entries,
+                (Place::Log, "pages") => Place::Pages,
+                (Place::Log, "creator" | "browser") => {
+                    self.kept.set(Some(0));
+                    let raw: Box<RawValue> = map.next_value()?;
+                    self.kept.set(None);
+                    let name = name_in(&raw);
+                    match key.as_str() {
+                        "browser" => self.ending.source.has_browser = !name.is_empty(),
+                        _ => self.ending.source.creator = name,
+                    }
+                    continue;
+                }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
@@ -192,7 +228,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         if self.at != Place::Entries {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            while seq.next_element::<IgnoredAny>()?.is_some() {
+                self.ending.source.has_pages |= self.at == Place::Pages;
+            }
             return Ok(());
         }
         self.ending.has_entries = true;
@@ -205,6 +243,12 @@ impl<'de> Visitor<'de> for Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// The name of a program, in lower case; empty where there is none.
+fn name_in(raw: &RawValue) -> String {
+    let program: Value = serde_json::from_str(raw.get()).unwrap_or_default();
+    program["name"].as_str().unwrap_or_default().to_lowercase()
 }
 
 /// Reads an entry, or the answer inside one.
@@ -241,7 +285,8 @@ impl<'de> Visitor<'de> for OneEntry<'_> {
         while let Some(key) = map.next_key::<String>()? {
             if kept.contains(&key.as_str()) {
                 self.kept.set(Some(0));
-                entry.members.insert(key, map.next_value()?);
+                let before = entry.members.insert(key, map.next_value()?);
+                entry.is_doubled |= before.is_some();
                 self.kept.set(None);
             } else if key == "content" && self.is_answer {
                 entry.content = map.next_value_seed(Content::default())?;

@@ -63,7 +63,7 @@ fn a_request_keeps_what_replay_and_inspection_need() {
     let other = &imported.requests[1];
     assert_eq!(
         (other.offset_ns, other.session.as_str()),
-        (2_000_000_000, "s2")
+        (2_000_000_000, "s1")
     );
     assert_eq!(other.recorded.size_bytes, Some(10));
     assert_eq!(
@@ -325,4 +325,45 @@ fn numbers_out_of_range_spoil_their_entry_only() {
         (imported.summary.kept, imported.summary.malformed()),
         (1, 1)
     );
+}
+
+#[test]
+fn a_key_that_is_there_twice_spoils_its_entry() {
+    let good = entry(1, "https://a.example/good");
+    let bad = entry(2, "https://a.example/bad").to_string();
+    let evil = "\"url\":\"https://evil.example/\"";
+    for (before, twice) in [
+        ("\"request\":{", format!("\"request\":{{{evil},")),
+        (
+            "\"request\":{",
+            "\"request\":{\"method\":\"POST\",".to_owned(),
+        ),
+        ("\"headers\":[]", "\"headers\":[],\"headers\":[]".to_owned()),
+        (
+            "\"headers\":[]",
+            "\"headers\":[{\"name\":\"a\",\"name\":\"b\"}]".to_owned(),
+        ),
+        (
+            "\"headers\":[]",
+            "\"headers\":[],\"postData\":{\"text\":\"a\",\"text\":\"b\"}".to_owned(),
+        ),
+        (
+            "\"time\":",
+            format!("\"request\":{{\"method\":\"GET\",{evil}}},\"time\":"),
+        ),
+    ] {
+        assert!(bad.contains(before), "{bad}");
+        let bad = bad.replacen(before, &twice, 1);
+        let har = format!("{{\"log\":{{\"entries\":[{good},{good},{bad}]}}}}");
+        let options = ImportOptions {
+            lenient: true,
+            ..ImportOptions::default()
+        };
+        let imported = import_har(har.as_bytes(), &options).unwrap();
+        assert_eq!(imported.summary.kept, 2, "{twice}");
+        let reason = "a key of its request is there twice";
+        assert_eq!(imported.summary.skipped[reason].samples, [2], "{twice}");
+        assert_eq!(imported.summary.malformed(), 1);
+        assert!(!imported.summary.hosts.contains_key("evil.example"));
+    }
 }
