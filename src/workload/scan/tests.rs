@@ -208,6 +208,10 @@ fn files_of_more_than_one_kind_are_searched_line_by_line() {
             "[error] Authorization: Bearer Zx81kQp02Lm7aaPq\npassword=hunter2x\n",
             &[(1, ""), (2, "password")][..],
         ),
+        (
+            "<w:Password Type=\"t\">s3cretZZ30</w:Password>\n<password>\n",
+            &[(1, "Password")],
+        ),
         ("[db]\ntoken = 1\nsecret=hunter2x\n", &[(3, "secret")]),
         ("{\"a\":1}\n  password=hunter2x\n", &[(2, "password")]),
         (
