@@ -4,6 +4,7 @@
 //! Pseudonyms are known by their mark. A finding says where and of what kind, and never shows the
 //! secret: scans run where everybody reads the log.
 
+mod lines;
 mod pieces;
 
 use std::{
@@ -136,23 +137,35 @@ impl Scan {
         {
             return self.request(&request);
         }
-        let text = String::from_utf8_lossy(bytes);
-        match self.form {
-            Form::Unknown => {}
-            Form::Workload => {
-                self.any.json_piece(&mut JsonPlace::default(), &text, 0);
-            }
-            Form::Json => {
-                if text.starts_with('{') {
-                    // JSON Lines begin anew, even after a line that was cut.
-                    self.json = JsonPlace::default();
-                }
-                self.any.json_piece(&mut self.json, &text, 0);
-            }
-            Form::Text => self.text(&text),
-        }
+        self.unknown(&String::from_utf8_lossy(bytes));
         let found = self.any.take_found().into_iter();
         found.map(|found| (String::new(), found)).collect()
+    }
+
+    /// A line that is no request. How a file begins says little of what comes: a log holds lines of
+    /// JSON and others, and what begins with a bracket may be settings.
+    fn unknown(&mut self, text: &str) {
+        let is_json = !self.in_key && lines::is_json(text);
+        if text.starts_with('{') {
+            // JSON Lines begin anew, even after a line that was cut.
+            self.json = JsonPlace::default();
+        }
+        let is_followed = match self.form {
+            Form::Unknown => return,
+            Form::Json => !self.in_key,
+            Form::Workload => {
+                self.json = JsonPlace::default();
+                true
+            }
+            // A number or a word is a line of JSON, too; here it is none.
+            Form::Text => is_json && text.trim_start().starts_with(['{', '[']),
+        };
+        if is_followed {
+            self.any.json_piece(&mut self.json, text, 0);
+        }
+        if !(is_json && is_followed) {
+            self.text(text);
+        }
     }
 
     fn request(&mut self, request: &Request) -> Vec<(String, Found)> {
@@ -189,11 +202,13 @@ impl Scan {
     /// A line of a text: what shows itself, and in each word what may be inside it.
     fn text(&mut self, text: &str) {
         let begins = begins_private_key(text.as_bytes());
-        if self.in_key || begins {
-            if begins && !self.in_key {
-                self.any.private_key(text);
-            }
-            self.in_key = !text.contains("-----END");
+        if begins && !self.in_key {
+            self.any.private_key(text);
+        }
+        let ends = self.in_key && text.contains("-----END");
+        // A key that is only spoken of has no end.
+        self.in_key = !ends && (begins || (self.in_key && lines::is_of_key(text)));
+        if self.in_key || ends {
             return;
         }
         self.any.line(text);

@@ -53,3 +53,78 @@ pub(super) fn base64_text(value: &str) -> Option<String> {
     let text = String::from_utf8(bytes).ok()?;
     (!text.chars().any(|c| c.is_control() && !c.is_whitespace())).then_some(text)
 }
+
+/// A text in pieces: as each is written, and the character that it stands for.
+pub(super) type Units<'a> = Vec<(&'a str, char)>;
+
+/// The pieces of a text with references such as `&amp;` and `&#38;`; `None` when it has none.
+pub(super) fn references(text: &str) -> Option<Units<'_>> {
+    /// The longest is `&#1114111;`.
+    const LONGEST: usize = 10;
+    let mut units = Vec::new();
+    let (mut at, mut has_any) = (0, false);
+    while let Some(first) = text[at..].chars().next() {
+        let mut length = first.len_utf8();
+        let mut plain = first;
+        if first == '&' {
+            let ends = text[at..].bytes().take(LONGEST).position(|b| b == b';');
+            let reference = ends.and_then(|end| Some((end, referred(&text[at + 1..at + end])?)));
+            if let Some((end, c)) = reference {
+                (length, plain, has_any) = (end + 1, c, true);
+            }
+        }
+        units.push((&text[at..at + length], plain));
+        at += length;
+    }
+    has_any.then_some(units)
+}
+
+fn referred(name: &str) -> Option<char> {
+    let number = name.strip_prefix('#');
+    match (name, number) {
+        ("amp", _) => Some('&'),
+        ("lt", _) => Some('<'),
+        ("gt", _) => Some('>'),
+        ("quot", _) => Some('"'),
+        ("apos", _) => Some('\''),
+        (_, Some(number)) => {
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16),
+                None => number.parse(),
+            };
+            char::from_u32(code.ok()?)
+        }
+        _ => None,
+    }
+}
+
+/// The new text in the spelling of the old one: what is the same stays as it is written.
+pub(super) fn respelled(
+    units: &[(&str, char)],
+    shown: &str,
+    write: impl Fn(char) -> String,
+) -> String {
+    let new: Vec<char> = shown.chars().collect();
+    let same = |pairs: &mut dyn Iterator<Item = (&(&str, char), &char)>| {
+        pairs.take_while(|(unit, c)| unit.1 == **c).count()
+    };
+    let (before, behind) = if new.len() == units.len() {
+        (units.len(), 0)
+    } else {
+        let before = same(&mut units.iter().zip(&new));
+        let rest = units.len().min(new.len()) - before;
+        let behind = same(&mut units.iter().rev().zip(new.iter().rev()).take(rest));
+        (before, behind)
+    };
+    let mut text = String::with_capacity(shown.len());
+    for (unit, c) in units.iter().zip(&new).take(before) {
+        match unit.1 == *c {
+            true => text.push_str(unit.0),
+            false => text.push_str(&write(*c)),
+        }
+    }
+    let middle = &new[before..new.len() - behind];
+    text.extend(middle.iter().map(|c| write(*c)));
+    text.extend(units[units.len() - behind..].iter().map(|unit| unit.0));
+    text
+}

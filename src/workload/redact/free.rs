@@ -1,6 +1,6 @@
 //! Secrets that show themselves wherever they stand: JSON Web Tokens, keys that tell their
-//! issuer, e-mail addresses, words that look random, and named values in texts that are neither
-//! form nor JSON, such as XML and GraphQL.
+//! issuer, e-mail addresses, words that look random. What is secret by its name in texts that are
+//! neither form nor JSON is for `named` and `markup` to find, and replaced here with the rest.
 //!
 //! Works on bytes, because a body need not be text, and in linear time.
 
@@ -32,8 +32,10 @@ impl Redactor {
         }
         let unnamed = found.into_iter().map(|(kind, range)| (kind, range, None));
         let mut found: Vec<_> = unnamed.collect();
-        let named = self.assignments(bytes).into_iter();
-        found.extend(named.map(|(name, range)| (Kind::Field, range, Some(name))));
+        let mut named = self.assignments(bytes);
+        named.extend(self.markup(bytes));
+        let named = named.into_iter();
+        found.extend(named.map(|it| (Kind::Field, it.value, Some(it.name))));
         found.sort_by_key(|(_, range, _)| (range.start, Reverse(range.end)));
         let mut shown = Vec::with_capacity(bytes.len());
         let (mut done, mut seen) = (0, 0);
@@ -42,10 +44,15 @@ impl Redactor {
                 continue;
             }
             seen = range.end;
-            if let Some(name) = name {
-                self.note_name(&String::from_utf8_lossy(&bytes[name]));
-            }
-            if let Some(secret) = self.secret_bytes(kind, &bytes[range.clone()]) {
+            let secret = &bytes[range.clone()];
+            let secret = match name {
+                Some(name) => {
+                    self.note_name(&String::from_utf8_lossy(&bytes[name]));
+                    self.secret_in_markup(kind, secret)
+                }
+                None => self.secret_bytes(kind, secret),
+            };
+            if let Some(secret) = secret {
                 shown.extend_from_slice(&bytes[done..range.start]);
                 shown.extend(secret);
                 done = range.end;
@@ -142,50 +149,6 @@ impl Redactor {
             .peekable();
         random.peek().is_some() && random.all(|part| self.is_pseudonym(part))
     }
-
-    /// Names of secrets, and their values: in quotes behind `=` or `:`, directly behind `=`, and
-    /// texts of XML elements.
-    fn assignments(&self, bytes: &[u8]) -> Vec<(Range<usize>, Range<usize>)> {
-        let word = |b: &u8| b.is_ascii_alphanumeric() || b"_-".contains(b);
-        let mut found = Vec::new();
-        let mut at = 0;
-        while at < bytes.len() {
-            if !word(&bytes[at]) {
-                at += 1;
-                continue;
-            }
-            let end = at + bytes[at..].iter().take_while(|b| word(b)).count();
-            let name = at..end.min(at + 100);
-            if let Some(value) = value_behind(bytes, end)
-                && std::str::from_utf8(&bytes[name.clone()])
-                    .is_ok_and(|name| self.is_secret_name(name))
-                && !is_flag(&bytes[value.clone()])
-            {
-                found.push((name, value));
-            }
-            at = end;
-        }
-        found
-    }
-}
-
-/// Whether a value says yes, no or nothing: that is no secret, whatever it is called.
-pub(super) fn is_flag(value: &[u8]) -> bool {
-    const FLAGS: [&[u8]; 12] = [
-        b"true",
-        b"false",
-        b"yes",
-        b"no",
-        b"on",
-        b"off",
-        b"null",
-        b"none",
-        b"undefined",
-        b"0",
-        b"1",
-        b"",
-    ];
-    FLAGS.iter().any(|flag| value.eq_ignore_ascii_case(flag))
 }
 
 /// Whether a digest stands here, as in `sha256:…`, or a histogram of a run file.
@@ -299,47 +262,6 @@ fn addresses(bytes: &[u8]) -> Vec<(Kind, Range<usize>)> {
         free = at + 1;
     }
     found
-}
-
-/// The value behind the name that ends here: in quotes, which may be escaped, or directly behind
-/// `=`, or in an XML element.
-fn value_behind(bytes: &[u8], name_end: usize) -> Option<Range<usize>> {
-    // Limits keep the scan linear.
-    let skip = |from: usize, set: &[u8], most: usize| {
-        from + bytes[from..]
-            .iter()
-            .take(most)
-            .take_while(|b| set.contains(b))
-            .count()
-    };
-    if bytes.get(name_end) == Some(&b'>') {
-        let start = name_end + 1;
-        // Ending at either bracket keeps the scan linear.
-        let length = bytes[start..].iter().position(|b| b"<>".contains(b))?;
-        return Some(start..start + length);
-    }
-    let mut at = skip(name_end, b"\\", 3);
-    if matches!(bytes.get(at), Some(b'"' | b'\'')) {
-        at += 1;
-    }
-    at = skip(at, b" \t\r\n", 64);
-    let sign = *bytes.get(at).filter(|b| b"=:".contains(b))?;
-    let value = skip(at + 1, b" \t\r\n", 64);
-    let quote = skip(value, b"\\", 3);
-    if let Some(sign) = bytes.get(quote).filter(|b| b"\"'".contains(b)) {
-        let start = quote + 1;
-        let is_escaped = quote > value;
-        let ends = |b: &u8| b == sign || (is_escaped && *b == b'\\');
-        let length = bytes[start..].iter().position(ends);
-        return Some(start..length.map_or(bytes.len(), |length| start + length));
-    }
-    if sign != b'=' || value > at + 1 {
-        return None;
-    }
-    let ends = |b: &u8| b.is_ascii_whitespace() || b"&;,<>\"'`(){}[]\\".contains(b);
-    let length = bytes[value..].iter().position(ends);
-    let end = length.map_or(bytes.len(), |length| value + length);
-    (end > value && !bytes[value..end].starts_with(b"=")).then_some(value..end)
 }
 
 #[cfg(test)]

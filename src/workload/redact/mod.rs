@@ -12,7 +12,9 @@ mod encoded;
 mod free;
 mod json;
 mod known;
+mod markup;
 mod multipart;
+mod named;
 pub mod names;
 mod path;
 mod pseudonym;
@@ -335,7 +337,7 @@ impl Redactor {
             self.recognised += 1;
             return true;
         }
-        let is_flag = kind == Kind::Field && free::is_flag(value.as_bytes());
+        let is_flag = kind == Kind::Field && named::is_flag(value.as_bytes());
         is_flag
             || self.rules.keeps_value(value)
             || self

@@ -83,6 +83,54 @@ const ABOUT: &[&str] = &[
 /// The same at its beginning: `max_tokens`, `has_password`.
 const ABOUT_FIRST: &[&str] = &["max", "min", "num", "has", "is", "can", "allow"];
 
+/// Words that stand beside those in the names of secrets.
+const BESIDE: &[&str] = &[
+    "password",
+    "passwd",
+    "authorization",
+    "authentication",
+    "user",
+    "client",
+    "access",
+    "refresh",
+    "id",
+    "api",
+    "app",
+    "login",
+    "db",
+    "database",
+    "admin",
+    "new",
+    "old",
+    "current",
+    "confirm",
+    "x",
+    "private",
+    "public",
+    "my",
+    "bearer",
+    "number",
+    "address",
+    "username",
+    "name",
+    "value",
+    "header",
+    "root",
+    "service",
+    "account",
+    "saml",
+    "response",
+    "request",
+    "security",
+    "answer",
+    "cookies",
+    "tokens",
+    "secrets",
+    "credentials",
+    "sessionid",
+    "state",
+];
+
 /// Whether a query, form, JSON or multipart field of this name is a secret.
 pub fn is_sensitive(name: &str) -> bool {
     let flat = flat(name);
@@ -109,6 +157,20 @@ pub(in crate::workload) fn is_credential_header(name: &str) -> bool {
     .iter()
     .any(|part| flat.contains(part))
         || is_sensitive(name)
+}
+
+/// Whether the text can be nothing but the name of a secret, such as `user_password`: what is
+/// called a key may be one, or have one.
+pub(super) fn is_name_only(text: &str) -> bool {
+    let words = words(text);
+    let mut words = words.iter().filter(|word| !word.is_empty()).peekable();
+    let known = |word: &String| {
+        [PARTS, WORDS, WHOLE, BESIDE]
+            .iter()
+            .any(|it| it.contains(&&**word))
+    };
+    let is_plain = |c: char| c.is_ascii_alphabetic() || "-_. ".contains(c);
+    words.peek().is_some() && words.all(known) && text.chars().all(is_plain) && is_sensitive(text)
 }
 
 /// The name without case and separators.

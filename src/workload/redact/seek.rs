@@ -194,6 +194,15 @@ fn is_plausible(name: &str, value: &str) -> bool {
         .any(|part| name.contains(part));
     let bare = value.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     !stands_in
+        && !is_program(value)
         && mixed
         && (is_chosen || random::is_code(bare) || random::is_random(bare, Doubt::For))
+}
+
+/// Whether a value is of a programming language: a path, a call or a type.
+fn is_program(value: &str) -> bool {
+    let opens = value.find(['(', '<']);
+    let name = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let is_call = opens.is_some_and(|at| at > 0 && value[..at].bytes().all(name));
+    value.contains("::") || (is_call && value.ends_with([')', '>']))
 }

@@ -318,6 +318,8 @@ fn positions(name: &str, value: &str) -> Vec<(&'static str, String)> {
     let json = serde_json::json!({ name: value, "a": [{ "b": value }], "n": 12 }).to_string();
     let base64 = STANDARD.encode(&json);
     let inside = super::encoded::encode(&base64);
+    let xml = value.replace('&', "&amp;").replace('<', "&lt;");
+    let xml = xml.replace('"', "&quot;");
     vec![
         ("path", format!("/a/{}/b", percent.replace('+', "%20"))),
         ("path", format!("/a/{}", percent.replace('+', "%20"))),
@@ -341,6 +343,14 @@ fn positions(name: &str, value: &str) -> Vec<(&'static str, String)> {
         ),
         ("text/plain", format!("see {value}, {name}: \"{value}\"")),
         ("text/plain", base64),
+        (
+            "text/plain",
+            format!("a: 1\n{name}: {value}\n{name} = {value}\n"),
+        ),
+        (
+            "text/xml",
+            format!("<a><{name} k=\"1\">{xml}</{name}><b {name}=\"{xml}\">{xml}</b></a>"),
+        ),
         (
             "multipart/form-data; boundary=BB",
             format!(

@@ -200,3 +200,70 @@ fn no_name_and_no_excerpt_shows_a_secret() {
         assert!(!shown.contains(secret), "{shown}");
     }
 }
+
+#[test]
+fn values_behind_a_colon_are_found_and_sentences_are_not() {
+    let text = "X-Api-Key: Zx81kQp02Lm7\nX-Auth-Token: Zx81kQp02Lm7\nPassword: hunter2\n\
+        Authorization: Token 9f8a7b6c5d4e3f2a1b\nCookie: theme=dark; sid=9f8a7b6c5d4e3f2a1b\n\
+        password = hunter2\n\
+        password: the user's secret word\ntoken: u64,\nsecret: none\nkey: [u8; 32]\n\
+        let secret = sha256(x);\npass: Some(0.5),\nsecret: Arc<Of<u8>>,\npassword: ${PASSWORD1}\nkey: value\nsession: 12345678\n";
+    let found = found(text.as_bytes());
+    let lines: Vec<u64> = found.iter().map(|it| it.line).collect();
+    assert_eq!(lines, [1, 2, 3, 4, 5, 6], "{found:?}");
+}
+
+#[test]
+fn files_of_more_than_one_kind_are_searched_line_by_line() {
+    for (text, places) in [
+        (
+            "[error] Authorization: Bearer Zx81kQp02Lm7aaPq\npassword=hunter2x\n",
+            &[(1, ""), (2, "password")][..],
+        ),
+        (
+            "<w:Password Type=\"t\">s3cretZZ30</w:Password>\n<password>\n",
+            &[(1, "Password")],
+        ),
+        ("[db]\ntoken = 1\nsecret=hunter2x\n", &[(3, "secret")]),
+        ("{\"a\":1}\n  password=hunter2x\n", &[(2, "password")]),
+        (
+            "{ \"a\": 1, // said\n  \"password\": \"hunter2x\" }\n",
+            &[(2, "password")],
+        ),
+        (
+            "started\n{\"name\":\"password\",\"value\":\"hunter2x\"}\n",
+            &[(2, "password")],
+        ),
+        (
+            "{\"proofload_workload\":1}\nsee password=hunter2x\n{\"password\":\"hunter2x\"\n",
+            &[(2, "password"), (3, "password")],
+        ),
+        (
+            concat!(
+                "[x]\n-----BEGIN PRIVATE",
+                " KEY-----\n1234\n-----END PRIVATE KEY-----\nsecret=hunter2x\n"
+            ),
+            &[(2, ""), (5, "secret")],
+        ),
+        (
+            concat!(
+                "-----BEGIN PRIVATE",
+                " KEY-----\nMIIE\nis how it begins\nsecret=hunter2x\n"
+            ),
+            &[(1, ""), (4, "secret")],
+        ),
+    ] {
+        let found = found(text.as_bytes());
+        let seen: Vec<(u64, &str)> = found
+            .iter()
+            .map(|it| (it.line, it.place.as_str()))
+            .collect();
+        assert_eq!(seen, places, "{text}");
+    }
+    let line = "{\"cursor\":\"Ab3dE5fG7hI9jK1mN3pQ5rS7\"}\n";
+    let rules = Rules::default().keep_name("cursor").unwrap();
+    for text in [line.to_owned(), format!("started\n{line}")] {
+        let scanned = scan(text.as_bytes(), &rules, &mut |_| {}).unwrap();
+        assert_eq!(scanned.total(), 0, "{text}");
+    }
+}
