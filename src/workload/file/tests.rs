@@ -71,7 +71,8 @@ fn each_refusal_names_file_cause_and_next_step() {
         (HEADER.into(), "holds no requests"),
         (FIRST.into(), "no workload header"),
         ("{\"proofload_workload\":0}\n".into(), "no workload header"),
-        ("GET /\n".into(), "line 1: expected value at column 1"),
+        ("GET /\n".into(), "its first line is no JSON"),
+        ("{GET\n".into(), "line 1: key must be a string at column 2"),
         ("{\"log\":{\"entries\":[]}}".into(), "proofload import har"),
         ("{\n  \"log\": {}}".into(), "proofload import har"),
         (
