@@ -1,7 +1,8 @@
 //! Bodies on their way through: frame by frame as they come, nothing held back.
 //!
 //! The body of a request is copied for the recording while it passes; the body of an answer is
-//! counted, and copied where values may be in it. The other end sets the pace: what it does not take is not read.
+//! counted, and copied where values may be in it. The other end sets the pace: what it does not
+//! take is not read.
 
 use std::{
     future::Future,
