@@ -33,13 +33,7 @@ command -v nginx >/dev/null || { echo "nginx is not installed" >&2; exit 1; }
 [ -e "${modules[0]}" ] || { echo "the echo module is not installed" >&2; exit 1; }
 [ -x "$proofload" ] || { echo "build it first: cargo build --release" >&2; exit 1; }
 
-free_port() {
-    local port
-    while true; do
-        port=$((20000 + RANDOM % 12000))
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
-    done
-}
+. bench/ports.sh
 
 # Three small pages, and a text of about 200 kB in words that compress like prose.
 mkdir "$dir/www"
@@ -93,12 +87,7 @@ http {
 CONF
     nginx -c "$home/nginx.conf" -p "$home" -e "$home/error.log" &
     servers+=($!)
-    local tries=100
-    until (exec 3<>"/dev/tcp/127.0.0.1/$2") 2>/dev/null; do
-        tries=$((tries - 1))
-        [ $tries -gt 0 ] || { echo "nginx does not answer; see $home/error.log" >&2; exit 1; }
-        sleep 0.05
-    done
+    wait_for "$2"
 }
 
 # workload FILE PATH=RATE…: ten seconds of each, spread over cells of equal length.
