@@ -11,6 +11,7 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -25,7 +26,8 @@ use proofload::workload::import::{ImportOptions, Imported, har::import_har};
 
 const FIRST: &str = "<!doctype html><title>first</title>
     <link rel=icon href='data:,'><link rel=stylesheet href=/style.css><img src=/logo.svg?v=1>
-    <form method=post action=/login><input id=user name=user>
+    <form method=post action=/login><input type=hidden name=csrf value=hunter2-k3f9a8c7d6e5>
+    <input id=user name=user>
     <input id=password name=password type=password><button id=login>in</button></form>
     <script>fetch('/api/items?page=1').then(r => r.json()).then(() => { document.title = 'ready' })
     </script>";
@@ -167,6 +169,24 @@ fn import(path: &Path) -> Imported {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// One browser is one client, on all pages and connections; so the token of the form is found
+/// again where the form is sent.
+fn is_one_client(imported: &Imported, name: &str) {
+    let sessions: BTreeSet<&str> = imported.requests.iter().map(|it| &*it.session).collect();
+    assert_eq!(
+        sessions,
+        BTreeSet::from(["s1"]),
+        "{name}: {}",
+        imported.summary
+    );
+    let suggestions = &imported.origin.suggestions;
+    let is_found = suggestions.iter().any(|it| {
+        [&*it.from, &*it.take, &*it.into, &*it.put]
+            == ["GET /", "field:csrf", "POST /login", "form:csrf"]
+    });
+    assert!(is_found, "{name}: {suggestions:?}");
+}
+
 #[test]
 fn a_visit_of_a_real_browser_is_imported_as_the_application_saw_it() {
     let chromium = match chromium() {
@@ -232,6 +252,7 @@ fn a_visit_of_a_real_browser_is_imported_as_the_application_saw_it() {
             "{name}: a secret has come through"
         );
         assert!(imported.summary.malformed() == 0, "{name}: {summary}");
+        is_one_client(&imported, name);
         let skipped: u64 = imported.summary.skipped.values().map(|it| it.count).sum();
         assert_eq!(
             imported.summary.read,

@@ -1,12 +1,18 @@
 //! Each fixture under `tests/fixtures/har` is imported: what is kept, and how it looks then.
 //! The files are hand-made; their README says after which shapes.
 
-use std::{collections::BTreeSet, fs::File, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use proofload::workload::{
     Request,
     import::{ImportOptions, Imported, har::import_har},
 };
+use serde_json::{Value, json};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/har")
@@ -108,7 +114,129 @@ fn what_playwright_did_not_ask_the_service_is_left_out() {
     assert!(!body.contains("hunter2x"), "{body}");
     let fiddler = import("fiddler.har");
     assert_eq!(fiddler.requests[1].offset_ns, 100_000_000);
-    assert_eq!(fiddler.requests[1].session, "s2");
+    // The same log-in on two connections.
+    assert_eq!(fiddler.requests[1].session, "s1");
+}
+
+/// An entry of a visit, so many seconds after its start.
+fn step(second: u32, page: &str, request: &Value, answer: (&Value, &str)) -> Value {
+    let mut request = request.clone();
+    let path = request["url"].as_str().unwrap_or_default();
+    request["url"] = json!(format!("https://shop.example{path}"));
+    json!({
+        "startedDateTime": format!("2026-03-01T10:00:{second:02}.000Z"), "time": 20.0,
+        "pageref": page, "connection": second.to_string(), "request": request,
+        "response": {
+            "status": 200, "headers": answer.0,
+            "content": {"mimeType": "text/html", "text": answer.1},
+        },
+    })
+}
+
+/// A log-in on one page and a form on the next, as Chrome exports them.
+fn visit() -> Value {
+    let form = |token: &str| format!("<form><input type=hidden name=csrf value={token}></form>");
+    let cookie = |value: &str| json!([{"name": "Set-Cookie", "value": value}]);
+    let get = |path: &str, cookie: &str| {
+        let headers = json!([{"name": "Cookie", "value": cookie}]);
+        json!({"method": "GET", "url": path, "headers": headers})
+    };
+    let post = |path: &str, cookie: &str, text: &str| {
+        let mut request = get(path, cookie);
+        let kind = "application/x-www-form-urlencoded";
+        request["method"] = json!("POST");
+        request["postData"] = json!({"mimeType": kind, "text": text});
+        request
+    };
+    let (none, first, second) = (json!([]), "k3f9a8c7d6e5", "zz81d6e5f4a3");
+    let log_in = format!("user=ann&csrf={first}");
+    let order = format!("item=tea&csrf={second}");
+    let entries = [
+        step(
+            1,
+            "page_1",
+            &get("/login", "sid=before"),
+            (&none, &form(first)),
+        ),
+        step(
+            2,
+            "page_1",
+            &post("/login", "sid=before", &log_in),
+            (&cookie("sid=ann"), ""),
+        ),
+        step(
+            3,
+            "page_1",
+            &get("/account", "sid=ann"),
+            (&none, &form(second)),
+        ),
+        step(
+            4,
+            "page_2",
+            &post("/orders", "sid=ann", &order),
+            (&none, ""),
+        ),
+    ];
+    json!({"log": {
+        "version": "1.2", "creator": {"name": "WebInspector", "version": "537.36"},
+        "pages": [{"id": "page_1", "title": "a"}, {"id": "page_2", "title": "b"}],
+        "entries": entries,
+    }})
+}
+
+#[test]
+fn a_log_in_on_one_page_and_a_form_on_the_next_are_one_session_with_suggestions() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("visit.har"), visit().to_string()).unwrap();
+    let proofload = |line: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_proofload"))
+            .args(line.split_whitespace())
+            .current_dir(dir.path())
+            .env_clear()
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {said} {errors}");
+        said
+    };
+    let said = proofload("import har visit.har -o visit.jsonl");
+    assert!(said.contains("all of it is one session"), "{said}");
+    let lines = std::fs::read_to_string(dir.path().join("visit.jsonl")).unwrap();
+    assert_eq!(lines.matches(r#""session":"s1""#).count(), 4, "{lines}");
+    let said = proofload("inspect visit.jsonl --suggest");
+    for rule in [
+        r#"extract = { from = "GET /login", at = "field:csrf" }"#,
+        r#"replace = [{ in = "POST /login", at = "form:csrf" }]"#,
+        r#"extract = { from = "GET /account", at = "field:csrf" }"#,
+        r#"replace = [{ in = "POST /orders", at = "form:csrf" }]"#,
+    ] {
+        assert!(said.contains(rule), "{rule}: {said}");
+    }
+}
+
+#[test]
+fn clients_that_a_proxy_has_seen_are_told_apart_by_their_log_ins() {
+    let rows = [
+        ("1", "sid=ann-4711"),
+        ("1", "sid=bob-4712"),
+        ("2", "sid=ann-4711"),
+        ("3", ""),
+    ];
+    let entries = rows.iter().zip(1..).map(|((connection, cookie), second)| {
+        let headers = json!([{"name": "Cookie", "value": cookie}]);
+        let request = json!({"method": "GET", "url": "/a", "headers": headers});
+        let mut entry = step(second, "", &request, (&json!([]), ""));
+        entry["connection"] = json!(connection);
+        entry
+    });
+    let entries: Vec<Value> = entries.collect();
+    let har = json!({"log": {"creator": {"name": "mitmproxy"}, "entries": entries}});
+    let imported = import_har(har.to_string().as_bytes(), &ImportOptions::default()).unwrap();
+    let sessions = imported.requests.iter().map(|it| it.session.as_str());
+    assert_eq!(sessions.collect::<Vec<_>>(), ["s1", "s2", "s1", "s3"]);
+    assert!(!format!("{:?}{}", imported.requests, imported.summary).contains("ann-4711"));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::{
             },
             message,
         },
-        rules::{Finder, Offers},
+        rules::Offers,
     },
 };
 
@@ -70,20 +70,19 @@ pub(super) fn exchange(entry: &Entry, position: u64) -> Result<Found, Rejected> 
         position,
         host,
         started_ns: Some(started_ns),
-        client: client(entry),
+        client: String::new(),
         request,
         notes: notes.map(|(_, note)| note).collect(),
         offers: Offers::default(),
     })
 }
 
-/// Notes what the answer had that later requests may carry.
-pub(super) fn offers(entry: &Entry, finder: &mut Finder) -> Offers {
+/// The header fields of the answer.
+pub(super) fn answered(entry: &Entry) -> Vec<Header> {
     let headers = entry.value("response.headers").unwrap_or(Value::Null);
     let list = headers.as_array().map_or(&[][..], Vec::as_slice);
     let field = |field: &Value| Some((field["name"].as_str()?.to_owned(), text(&field["value"])?));
-    let fields: Vec<Header> = list.iter().filter_map(field).collect();
-    finder.offers(&fields, &entry.content.kind, &entry.content.text)
+    list.iter().filter_map(field).collect()
 }
 
 /// What the browser did on its own, or without the network.
@@ -132,15 +131,13 @@ fn headers_of(request: &Value) -> Vec<Header> {
         .iter()
         .filter_map(|header| Some((header["name"].as_str()?.to_owned(), text(&header["value"])?)))
         .collect();
-    let has_cookies = request["cookies"]
-        .as_array()
-        .is_some_and(|list| !list.is_empty());
-    let in_headers = headers
-        .iter()
-        .any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
-    if has_cookies && !in_headers {
-        // Only to be counted: its value would be dropped.
-        headers.push(("Cookie".to_owned(), String::new()));
+    let in_headers = message::header(&headers, "cookie").is_some();
+    let cookies = request["cookies"].as_array().map_or(&[][..], Vec::as_slice);
+    if !cookies.is_empty() && !in_headers {
+        let pair = |it: &Value| Some(format!("{}={}", it["name"].as_str()?, text(&it["value"])?));
+        let pairs: Vec<String> = cookies.iter().filter_map(pair).collect();
+        // To be counted, and to tell clients apart; it is dropped with all credentials.
+        headers.push(("Cookie".to_owned(), pairs.join("; ")));
     }
     headers
 }
@@ -224,12 +221,4 @@ fn size_bytes(entry: &Entry) -> Option<u64> {
     ["response._transferSize", "response.bodySize"]
         .iter()
         .find_map(|name| entry.value(name).ok()?.as_u64())
-}
-
-fn client(entry: &Entry) -> String {
-    ["pageref", "connection"]
-        .iter()
-        .filter_map(|name| text(&entry.value(name).ok()?))
-        .find(|client| !client.is_empty())
-        .unwrap_or_default()
 }

@@ -1,8 +1,9 @@
 //! Importing HAR 1.2 as browsers and proxies really write it.
 //!
 //! The format: softwareishard.com/blog/har-12-spec. Entries are read one at a time and judged
-//! by `entry`, their bodies by `post`.
+//! by `entry`, their bodies by `post`; `clients` says which of them belong together.
 
+mod clients;
 mod entry;
 mod guard;
 mod post;
@@ -15,7 +16,8 @@ use super::{
     gather::{Found, Gather},
     input::{self, Budget},
 };
-use entry::{exchange, offers};
+use clients::Clients;
+use entry::{answered, exchange};
 use guard::Endless;
 
 /// Reads a HAR file as a stream and makes a clean workload of it; `.gz` and `.zst` are
@@ -26,11 +28,15 @@ use guard::Endless;
 pub fn import_har(reader: impl Read, options: &ImportOptions) -> Result<Imported, ImportError> {
     let mut gather = Gather::new(Unit::default());
     let reader = input::open(reader, &Budget::new(options.max_input))?;
+    let mut clients = Clients::default();
     let ending = stream::entries(reader, &mut |entry| {
         let position = gather.next_entry();
-        let found = exchange(&entry, position).map(|found| Found {
-            offers: offers(&entry, &mut gather.finder),
-            ..found
+        let found = exchange(&entry, position).map(|found| {
+            let answer = answered(&entry);
+            clients.push(&found, &entry, &answer);
+            let (kind, text) = (&entry.content.kind, &entry.content.text);
+            let offers = gather.finder.offers(&answer, kind, text);
+            Found { offers, ..found }
         });
         gather.take(position, found);
     })
@@ -42,6 +48,12 @@ pub fn import_har(reader: impl Read, options: &ImportOptions) -> Result<Imported
         let warning = "something follows the JSON document and was ignored";
         gather.summary.warnings.push(warning.to_owned());
     }
+    let (by, numbers) = clients.tell(&ending.source);
+    drop(clients);
+    for (found, number) in gather.found.iter_mut().zip(numbers) {
+        found.client = number.to_string();
+    }
+    gather.summary.notes.push(by.note().to_owned());
     gather.finish("har", options)
 }
 

@@ -18,7 +18,10 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use super::guard::{Guard, Kept};
+use super::{
+    clients::Source,
+    guard::{Guard, Kept},
+};
 
 /// One entry as found: raw JSON by name; names of the answer are prefixed by `response.`.
 #[derive(Debug, Default)]
@@ -91,6 +94,8 @@ pub(super) struct Ending {
     pub(super) has_entries: bool,
     /// Whether something followed the JSON document.
     pub(super) has_more: bool,
+    /// Who wrote the file.
+    pub(super) source: Source,
 }
 
 /// Passes each entry to `each`, in the order of the file.
@@ -119,6 +124,7 @@ pub(super) fn entries(
 enum Place {
     Root,
     Log,
+    Pages,
     Entries,
 }
 
@@ -175,6 +181,18 @@ impl<'de> Visitor<'de> for Walk<'_> {
             let at = match (self.at, key.as_str()) {
                 (Place::Root, "log") => Place::Log,
                 (Place::Log, "entries") => Place::Entries,
+                (Place::Log, "pages") => Place::Pages,
+                (Place::Log, "creator" | "browser") => {
+                    self.kept.set(Some(0));
+                    let raw: Box<RawValue> = map.next_value()?;
+                    self.kept.set(None);
+                    let name = name_in(&raw);
+                    match key.as_str() {
+                        "browser" => self.ending.source.has_browser = !name.is_empty(),
+                        _ => self.ending.source.creator = name,
+                    }
+                    continue;
+                }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
@@ -192,7 +210,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         if self.at != Place::Entries {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            while seq.next_element::<IgnoredAny>()?.is_some() {
+                self.ending.source.has_pages |= self.at == Place::Pages;
+            }
             return Ok(());
         }
         self.ending.has_entries = true;
@@ -205,6 +225,12 @@ impl<'de> Visitor<'de> for Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// The name of a program, in lower case; empty where there is none.
+fn name_in(raw: &RawValue) -> String {
+    let program: Value = serde_json::from_str(raw.get()).unwrap_or_default();
+    program["name"].as_str().unwrap_or_default().to_lowercase()
 }
 
 /// Reads an entry, or the answer inside one.

@@ -63,7 +63,7 @@ fn a_request_keeps_what_replay_and_inspection_need() {
     let other = &imported.requests[1];
     assert_eq!(
         (other.offset_ns, other.session.as_str()),
-        (2_000_000_000, "s2")
+        (2_000_000_000, "s1")
     );
     assert_eq!(other.recorded.size_bytes, Some(10));
     assert_eq!(
