@@ -16,37 +16,100 @@ use super::{
 };
 use crate::units::{SECOND_NS, count, from_seconds};
 
+/// Of ten stamps of one clock so many have to be whole seconds before it is taken for a coarse one.
+/// Fine clocks come upon a whole second as well, and some servers leave out a fraction of zero.
+const MOST_OF_TEN: u64 = 9;
+
 /// What is known of the stamps of the requests found so far, in the same order.
 #[derive(Debug, Default)]
 pub(super) struct Stamps {
-    is_end: Vec<bool>,
-    /// Whether one of them tells more than the second. Some servers leave out a fraction of zero,
-    /// so a single whole second among others is no sign of a coarse clock.
-    is_fine: bool,
+    list: Vec<Stamp>,
+    /// Numbers of the clocks: of each file, each format in it and each host, one of its own.
+    numbers: HashMap<(usize, usize, String), usize>,
+    clocks: Vec<Clock>,
+}
+
+#[derive(Debug)]
+struct Stamp {
+    is_end: bool,
+    /// It tells nothing below the second.
+    is_whole: bool,
+    clock: usize,
+}
+
+/// How many stamps a clock gave, and how many of them were whole seconds.
+#[derive(Debug, Default)]
+struct Clock {
+    all: u64,
+    whole: u64,
+}
+
+impl Clock {
+    fn is_coarse(&self) -> bool {
+        10 * self.whole >= MOST_OF_TEN * self.all
+    }
+
+    /// Whether more of its stamps are whole than a clock of tenths would make.
+    fn is_mixed(&self) -> bool {
+        !self.is_coarse() && 10 * self.whole > self.all
+    }
 }
 
 impl Stamps {
-    pub(super) fn push(&mut self, logged: &Logged) {
-        self.is_end.push(logged.is_end);
-        self.is_fine |= logged.found.started_ns.is_some() && !logged.is_whole;
+    /// Takes the stamp of the next request, and the numbers of its file and of its format.
+    pub(super) fn push(&mut self, logged: &Logged, (file, format): (usize, usize)) {
+        let key = (file, format, logged.found.host.clone());
+        let next = self.clocks.len();
+        let clock = *self.numbers.entry(key).or_insert(next);
+        if clock == next {
+            self.clocks.push(Clock::default());
+        }
+        let is_whole = logged.found.started_ns.is_some() && logged.is_whole;
+        self.clocks[clock].all += u64::from(logged.found.started_ns.is_some());
+        self.clocks[clock].whole += u64::from(is_whole);
+        self.list.push(Stamp {
+            is_end: logged.is_end,
+            is_whole,
+            clock,
+        });
+    }
+
+    /// Puts whole seconds of coarse clocks at instants inside them, and says how many.
+    fn refine(&self, gather: &mut Gather, seed: u64) {
+        let list = self.list.iter();
+        let is_coarse: Vec<bool> = list
+            .map(|stamp| stamp.is_whole && self.clocks[stamp.clock].is_coarse())
+            .collect();
+        let spread_out = is_coarse.iter().filter(|it| **it).count();
+        let all: u64 = self.clocks.iter().map(|clock| clock.all).sum();
+        let notes = &mut gather.summary.notes;
+        if spread_out > 0 {
+            spread(&mut gather.found, &is_coarse, seed);
+            notes.push(format!(
+                "{spread_out} of {all} stamps are whole seconds; their requests were spread inside \
+                 their second (uniform, seed {seed})"
+            ));
+        }
+        let mixed = self.clocks.iter().filter(|clock| clock.is_mixed());
+        let mixed: u64 = mixed.map(|clock| clock.whole).sum();
+        if mixed > 0 {
+            notes.push(format!(
+                "{mixed} of {all} stamps are whole seconds among finer ones of the same file and \
+                 host, and were taken as they are"
+            ));
+        }
     }
 
     /// Turns the stamps of all that was found into instants of sending, and says how.
     pub(super) fn correct(&self, gather: &mut Gather, seed: u64) {
+        self.refine(gather, seed);
         let found = &mut gather.found;
         let notes = &mut gather.summary.notes;
-        if !self.is_fine && found.iter().any(|it| it.started_ns.is_some()) {
-            spread(found, seed);
-            notes.push(format!(
-                "the log has stamps of whole seconds; requests were spread inside their second \
-                 (uniform, seed {seed})"
-            ));
-        }
         let (mut moved, mut late) = (0_u64, 0_u64);
         for (found, _) in found
             .iter_mut()
-            .zip(&self.is_end)
-            .filter(|(_, is_end)| **is_end)
+            .zip(&self.list)
+            .filter(|(_, stamp)| stamp.is_end)
         {
             match (found.started_ns, found.request.recorded.latency_ns) {
                 (Some(end_ns), Some(latency_ns)) => {
@@ -70,16 +133,20 @@ impl Stamps {
     }
 }
 
-/// Puts each request at an instant inside its second, keeping the order of the lines.
-fn spread(found: &mut [Found], seed: u64) {
+/// Puts each request whose stamp is coarse at an instant inside its second, keeping the order of
+/// the lines.
+fn spread(found: &mut [Found], is_coarse: &[bool], seed: u64) {
+    let coarse = |found: &&Found, is_coarse: &bool| found.started_ns.filter(|_| *is_coarse);
     let mut seconds: HashMap<u64, u64> = HashMap::new();
-    for started_ns in found.iter().filter_map(|it| it.started_ns) {
-        *seconds.entry(started_ns / SECOND_NS).or_default() += 1;
+    for (found, is_coarse) in found.iter().zip(is_coarse) {
+        if let Some(started_ns) = coarse(&found, is_coarse) {
+            *seconds.entry(started_ns / SECOND_NS).or_default() += 1;
+        }
     }
     // What is left of a second: where its last request was put, and how many are to come.
     let mut places: HashMap<u64, (f64, ChaCha8Rng)> = HashMap::new();
-    for found in found {
-        let Some(started_ns) = found.started_ns else {
+    for (found, is_coarse) in found.iter_mut().zip(is_coarse) {
+        let Some(started_ns) = coarse(&&*found, is_coarse) else {
             continue;
         };
         let second = started_ns / SECOND_NS;
@@ -102,7 +169,7 @@ fn spread(found: &mut [Found], seed: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::{parse_request, rules::Offers};
+    use crate::workload::{import::Unit, parse_request, rules::Offers};
 
     fn found(seconds: &[u64]) -> Vec<Found> {
         let found = seconds.iter().zip(0..).map(|(second, position)| Found {
@@ -119,7 +186,8 @@ mod tests {
 
     fn spread_out(seconds: &[u64], seed: u64) -> Vec<u64> {
         let mut found = found(seconds);
-        spread(&mut found, seed);
+        let all = vec![true; found.len()];
+        spread(&mut found, &all, seed);
         found.iter().filter_map(|it| it.started_ns).collect()
     }
 
@@ -151,5 +219,61 @@ mod tests {
         let among = spread_out(&[7, 9, 7, 8, 7], 1);
         assert_eq!(alone, [among[0], among[2], among[4]]);
         assert_ne!(alone, spread_out(&[7, 7, 7], 2));
+    }
+    /// Stamps of one format, in order of file and host, and how many of them are spread.
+    fn spread_of(rows: &[(usize, &str, u64, bool)]) -> (Vec<u64>, Vec<String>) {
+        let (mut gather, mut stamps) = (Gather::new(Unit::default()), Stamps::default());
+        for (file, host, started_ns, is_whole) in rows {
+            let mut found = found(&[0]).remove(0);
+            (found.host, found.started_ns) = ((*host).to_owned(), Some(*started_ns));
+            let (is_end, is_whole) = (false, *is_whole);
+            let logged = Logged {
+                found,
+                is_end,
+                is_whole,
+            };
+            stamps.push(&logged, (*file, 0));
+            let position = gather.next_entry();
+            gather.take(position, Ok(logged.found));
+        }
+        stamps.correct(&mut gather, 1);
+        let instants = gather.found.iter().filter_map(|it| it.started_ns);
+        (instants.collect(), gather.summary.notes)
+    }
+
+    #[test]
+    fn whole_seconds_are_spread_clock_by_clock() {
+        const S: u64 = SECOND_NS;
+        let rows = [
+            (1, "a", 5 * S, true),
+            // Another host and another file, with a clock of their own.
+            (1, "b", 5 * S + 250, false),
+            (1, "a", 5 * S, true),
+            (2, "a", 6 * S, true),
+            (2, "a", 6 * S + 500, false),
+        ];
+        let (instants, notes) = spread_of(&rows);
+        let is_moved: Vec<bool> = rows
+            .iter()
+            .zip(&instants)
+            .map(|(row, ns)| row.2 != *ns)
+            .collect();
+        assert_eq!(is_moved, [true, false, true, false, false], "{instants:?}");
+        assert!(
+            notes[0].starts_with("2 of 5 stamps are whole seconds; their"),
+            "{notes:?}"
+        );
+        assert!(
+            notes[1].starts_with("1 of 5 stamps are whole seconds among"),
+            "{notes:?}"
+        );
+        // One fine stamp among many whole ones is no fine clock.
+        let mut rows = [(1, "a", 7 * S, true); 20];
+        (rows[3].2, rows[3].3) = (7 * S + 5, false);
+        let (_, notes) = spread_of(&rows);
+        assert!(
+            notes[0].starts_with("19 of 20 stamps are whole seconds; their"),
+            "{notes:?}"
+        );
     }
 }

@@ -87,7 +87,7 @@ pub fn import_csv(
         let position = gather.next_entry();
         let logged = request(&columns, &row, position);
         let found = logged.map(|logged| {
-            stamps.push(&logged);
+            stamps.push(&logged, (0, 0));
             logged.found
         });
         gather.take(position, found);

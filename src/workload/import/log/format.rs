@@ -196,7 +196,9 @@ impl Reader {
                     }
                 }
                 let draft = Some(haproxy::read(line)).filter(|_| *with_haproxy);
-                draft.and_then(Result::ok).map(Some).ok_or(UNFIT)
+                let draft = draft.and_then(Result::ok).ok_or(UNFIT)?;
+                *last = patterns.len();
+                Ok(Some(draft))
             }
         }
     }

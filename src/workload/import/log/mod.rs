@@ -98,13 +98,15 @@ fn read(
             }
         };
         let position = gather.next_entry();
+        let is_object = line.starts_with(b"{");
         let logged = match format.read(line, &mut last) {
             Ok(Some(draft)) => draft.finish(position),
             Ok(None) => Err(Policy("no entry of an access log")),
             Err(unfit) => Err(Malformed(unfit)),
         };
         let found = logged.map(|logged| {
-            stamps.push(&logged);
+            let shape = if is_object { usize::MAX } else { last };
+            stamps.push(&logged, (gather.summary.files.len(), shape));
             logged.found
         });
         gather.take(position, found);
