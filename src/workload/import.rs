@@ -20,10 +20,14 @@ pub mod table;
 mod uri;
 pub mod vegeta;
 
-use std::{collections::BTreeMap, fmt, io};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+};
 
 use super::{Origin, Request, clean::Cleaner, redact::Rules};
-use crate::text::printable;
+use crate::text::{printable, printable_cut};
 
 /// What an import should keep.
 #[derive(Debug, Clone)]
@@ -116,8 +120,12 @@ pub enum ImportError {
 
 /// How many skipped entries are named for each reason.
 const SAMPLES: usize = 3;
-/// How many rows of a list are printed.
-const ROWS: usize = 10;
+/// How many hosts are printed.
+const HOSTS: usize = 100;
+/// How many fields of a rule are named.
+const FIELDS: usize = 8;
+/// How much of the name of a field is printed, in characters.
+const NAME: usize = 40;
 
 /// The result of an import.
 #[derive(Debug, Clone)]
@@ -181,6 +189,8 @@ pub struct ImportSummary {
     pub renewed_headers: BTreeMap<String, u64>,
     /// Requests by host, of those that could have been kept.
     pub hosts: BTreeMap<String, u64>,
+    /// The hosts whose requests were kept.
+    pub kept_hosts: BTreeSet<String>,
     /// Replaced values by kind.
     pub redacted: BTreeMap<&'static str, u64>,
     /// How the file was read, one sentence each.
@@ -278,14 +288,16 @@ impl fmt::Display for ImportSummary {
                 writeln!(f, "  {:>7}  {reason} ({one} {samples})", skipped.count)?;
             }
         }
-        list(f, "hosts", self.hosts.iter())?;
-        list(f, "header fields left out", self.dropped_headers.iter())?;
+        self.list_hosts(f)?;
+        let (dropped, renewed) = (&self.dropped_headers, &self.renewed_headers);
+        list_rules(f, "header fields left out", dropped)?;
+        list_rules(f, "header fields made anew for each request", renewed)?;
+        let kinds = self.redacted.iter();
         list(
             f,
-            "header fields made anew for each request",
-            self.renewed_headers.iter(),
+            "values replaced",
+            kinds.map(|(kind, count)| (*kind, *count)),
         )?;
-        list(f, "values replaced", self.redacted.iter())?;
         for note in &self.notes {
             writeln!(f, "note: {}", printable(note))?;
         }
@@ -296,24 +308,100 @@ impl fmt::Display for ImportSummary {
     }
 }
 
-/// A titled list, the largest counts first, cut with a note.
-fn list<'a, K: AsRef<str> + 'a>(
+impl ImportSummary {
+    /// The hosts, first those that were kept.
+    fn list_hosts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = |(host, count): (&String, &u64)| {
+            let is_kept = self.kept_hosts.contains(host);
+            (
+                format!("{host}{}", if is_kept { ", kept" } else { "" }),
+                *count,
+            )
+        };
+        let kept = |(host, _): &(&String, &u64)| self.kept_hosts.contains(*host);
+        let (kept, mut others): (Vec<_>, Vec<_>) = self.hosts.iter().partition(kept);
+        others.sort_by_key(|(_, count)| Reverse(**count));
+        let more = (kept.len() + others.len()).saturating_sub(HOSTS);
+        let rows: Vec<(String, u64)> = kept.into_iter().chain(others).map(row).collect();
+        list(f, "hosts", rows.into_iter().take(HOSTS))?;
+        if more > 0 {
+            writeln!(f, "           and {more} more")?;
+        }
+        Ok(())
+    }
+}
+
+/// A titled list, the largest counts first.
+fn list<K: AsRef<str>>(
     f: &mut fmt::Formatter<'_>,
     title: &str,
-    rows: impl Iterator<Item = (K, &'a u64)>,
+    rows: impl Iterator<Item = (K, u64)>,
 ) -> fmt::Result {
-    let mut rows: Vec<(K, &u64)> = rows.collect();
+    let mut rows: Vec<(K, u64)> = rows.collect();
     if rows.is_empty() {
         return Ok(());
     }
     // A stable sort keeps the names in order where the counts are equal.
-    rows.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    rows.sort_by_key(|(_, count)| Reverse(*count));
     writeln!(f, "{title}:")?;
-    for (name, count) in rows.iter().take(ROWS) {
+    for (name, count) in rows {
         writeln!(f, "  {count:>7}  {}", printable(name.as_ref()))?;
     }
-    if rows.len() > ROWS {
-        writeln!(f, "           and {} more", rows.len() - ROWS)?;
-    }
     Ok(())
+}
+
+/// A row for each rule, with the fields that it met most often, from counts by `rule: name`.
+fn list_rules(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    counts: &BTreeMap<String, u64>,
+) -> fmt::Result {
+    let mut rules: BTreeMap<&str, Vec<(&str, u64)>> = BTreeMap::new();
+    for (row, count) in counts {
+        let (rule, name) = row.split_once(": ").unwrap_or((row, "?"));
+        rules.entry(rule).or_default().push((name, *count));
+    }
+    let rows = rules.into_iter().map(|(rule, mut fields)| {
+        fields.sort_by_key(|(_, count)| Reverse(*count));
+        let names = fields.iter().take(FIELDS);
+        let names: Vec<String> = names.map(|(name, _)| printable_cut(name, NAME)).collect();
+        let more = match fields.len().saturating_sub(FIELDS) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let count = fields.iter().map(|(_, count)| count).sum();
+        (format!("{rule}: {}{more}", names.join(", ")), count)
+    });
+    list(f, title, rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_rule_and_no_host_is_cut_from_the_account() {
+        let fields = (0..20).flat_map(|rule| {
+            (0..10_u64).map(move |field| (format!("rule {rule}: x-{rule}-{field}"), field + 1))
+        });
+        let hosts: BTreeMap<String, u64> = (1..=101)
+            .map(|number| (format!("h{number}.example"), number))
+            .collect();
+        let summary = ImportSummary {
+            dropped_headers: fields.collect(),
+            kept_hosts: BTreeSet::from(["h1.example".to_owned()]),
+            hosts,
+            ..ImportSummary::default()
+        };
+        let shown = summary.to_string();
+        for rule in 0..20 {
+            let row = format!("       55  rule {rule}: x-{rule}-9, x-{rule}-8, ");
+            assert!(shown.contains(&row), "{shown}");
+        }
+        assert!(shown.contains(", x-7-2 and 2 more\n"), "{shown}");
+        // The one that was kept is shown, and of the others all but the least.
+        assert!(shown.contains("        1  h1.example, kept\n"), "{shown}");
+        assert!(shown.contains("        3  h3.example\n"), "{shown}");
+        assert!(!shown.contains("h2.example") && shown.contains("           and 1 more\n"));
+    }
 }

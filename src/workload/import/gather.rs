@@ -141,6 +141,8 @@ impl Gather {
             named.chain([String::new()]).collect()
         };
         hosts.remove("");
+        let kept = hosts.keys().filter(|host| chosen.contains(*host));
+        self.summary.kept_hosts = kept.cloned().collect();
         self.summary.hosts = hosts;
         let summary = &mut self.summary;
         self.found.retain(|found| {

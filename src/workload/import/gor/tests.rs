@@ -59,7 +59,7 @@ fn files_are_merged_by_time_and_answers_told_to_their_requests() {
     );
     assert!(summary.contains("an answer to a replay by GoReplay (record 4 of file 1)"));
     assert!(summary.contains("an answer without its request (record 5 of file 1)"));
-    assert!(summary.contains("3  shop.example\n"), "{summary}");
+    assert!(summary.contains("3  shop.example, kept\n"), "{summary}");
     assert!(
         summary.contains("3 of 3 requests carried credentials"),
         "{summary}"
