@@ -159,15 +159,23 @@ pub(super) fn client(headers: &[Header]) -> String {
 }
 
 fn body(headers: &[Header], bytes: &[u8]) -> Result<Vec<u8>, Rejected> {
+    let mut lengths = headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .map(|(_, value)| value.trim());
+    let length = lengths.next();
+    // Where the body ends, and what of it is another request, would be a matter of opinion.
+    if lengths.any(|other| Some(other) != length) {
+        return Err(Malformed("it has two content-lengths that differ"));
+    }
     let coding = header(headers, "transfer-encoding").unwrap_or_default();
     if coding.to_ascii_lowercase().contains("chunked") {
         return unchunk(bytes);
     }
-    let Some(length) = header(headers, "content-length") else {
+    let Some(length) = length else {
         return Ok(Vec::new());
     };
     let length: usize = length
-        .trim()
         .parse()
         .map_err(|_| Malformed("its content-length is no number"))?;
     bytes.get(..length).map(<[u8]>::to_vec).ok_or(CUT)
@@ -211,6 +219,10 @@ mod tests {
             ("POST / HTTP/1.1\nContent-Length: 3\n\nabc", "abc"),
             ("GET / HTTP/1.1\r\nhost: a\r\n\r\nrest", ""),
             (
+                "POST / HTTP/1.1\r\ncontent-length: 3\r\nContent-Length: 3\r\n\r\nabcd",
+                "abc",
+            ),
+            (
                 "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, Chunked\r\nContent-Length: 9\r\n\r\n\
                  2;x=y\r\nab\r\n1\r\nc\r\n0\r\nTrailer: x\r\n\r\n",
                 "abc",
@@ -239,6 +251,10 @@ mod tests {
             (
                 "P / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\na",
                 "cut off",
+            ),
+            (
+                "POST / HTTP/1.1\r\ncontent-length: 3\r\nContent-Length: 1\r\n\r\nabc",
+                "differ",
             ),
             ("GET / HTTP/1.1\r\nhost: a\r\n", "no end"),
             ("\x16\x03\x01", "no HTTP/1 request"),

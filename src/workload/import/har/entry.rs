@@ -38,9 +38,7 @@ pub(super) fn exchange(entry: &Entry, position: u64) -> Result<Found, Rejected> 
     if entry.length("request") > LARGEST {
         return Err(Policy("its request is larger than 8 MiB"));
     }
-    let request = entry
-        .value("request")
-        .map_err(|_| Malformed("its request cannot be read"))?;
+    let request = entry.request()?;
     let url = url_of(&request)?;
     let method = method_of(&request)?;
     let mut headers = headers_of(&request);

@@ -8,6 +8,7 @@ mod entry;
 mod guard;
 mod post;
 mod stream;
+mod unique;
 
 use std::io::{self, Read};
 

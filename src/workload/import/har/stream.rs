@@ -21,13 +21,17 @@ use serde_json::{Value, value::RawValue};
 use super::{
     clients::Source,
     guard::{Guard, Kept},
+    unique::Unique,
 };
+use crate::workload::import::gather::Rejected;
 
 /// One entry as found: raw JSON by name; names of the answer are prefixed by `response.`.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     /// Whether the entry is an object at all.
     pub(super) is_object: bool,
+    /// Whether a member that is kept was there twice.
+    pub(super) is_doubled: bool,
     /// What it was answered, as far as a later request may carry values of it.
     pub(super) content: Content,
     members: BTreeMap<String, Box<RawValue>>,
@@ -70,6 +74,20 @@ impl Entry {
         match self.members.get(name) {
             Some(raw) => serde_json::from_str(raw.get()),
             None => Ok(Value::Null),
+        }
+    }
+
+    /// The request, in which no key is there twice.
+    pub(super) fn request(&self) -> Result<Value, Rejected> {
+        const DOUBLED: Rejected = Rejected::Malformed("a key of its request is there twice");
+        if self.is_doubled {
+            return Err(DOUBLED);
+        }
+        let raw = self.members.get("request").map_or("null", |raw| raw.get());
+        match serde_json::from_str(raw) {
+            Ok(Unique(request)) => Ok(request),
+            Err(error) if error.is_data() => Err(DOUBLED),
+            Err(_) => Err(Rejected::Malformed("its request cannot be read")),
         }
     }
 
@@ -267,7 +285,8 @@ impl<'de> Visitor<'de> for OneEntry<'_> {
         while let Some(key) = map.next_key::<String>()? {
             if kept.contains(&key.as_str()) {
                 self.kept.set(Some(0));
-                entry.members.insert(key, map.next_value()?);
+                let before = entry.members.insert(key, map.next_value()?);
+                entry.is_doubled |= before.is_some();
                 self.kept.set(None);
             } else if key == "content" && self.is_answer {
                 entry.content = map.next_value_seed(Content::default())?;

@@ -326,3 +326,44 @@ fn numbers_out_of_range_spoil_their_entry_only() {
         (1, 1)
     );
 }
+
+#[test]
+fn a_key_that_is_there_twice_spoils_its_entry() {
+    let good = entry(1, "https://a.example/good");
+    let bad = entry(2, "https://a.example/bad").to_string();
+    let evil = "\"url\":\"https://evil.example/\"";
+    for (before, twice) in [
+        ("\"request\":{", format!("\"request\":{{{evil},")),
+        (
+            "\"request\":{",
+            "\"request\":{\"method\":\"POST\",".to_owned(),
+        ),
+        ("\"headers\":[]", "\"headers\":[],\"headers\":[]".to_owned()),
+        (
+            "\"headers\":[]",
+            "\"headers\":[{\"name\":\"a\",\"name\":\"b\"}]".to_owned(),
+        ),
+        (
+            "\"headers\":[]",
+            "\"headers\":[],\"postData\":{\"text\":\"a\",\"text\":\"b\"}".to_owned(),
+        ),
+        (
+            "\"time\":",
+            format!("\"request\":{{\"method\":\"GET\",{evil}}},\"time\":"),
+        ),
+    ] {
+        assert!(bad.contains(before), "{bad}");
+        let bad = bad.replacen(before, &twice, 1);
+        let har = format!("{{\"log\":{{\"entries\":[{good},{good},{bad}]}}}}");
+        let options = ImportOptions {
+            lenient: true,
+            ..ImportOptions::default()
+        };
+        let imported = import_har(har.as_bytes(), &options).unwrap();
+        assert_eq!(imported.summary.kept, 2, "{twice}");
+        let reason = "a key of its request is there twice";
+        assert_eq!(imported.summary.skipped[reason].samples, [2], "{twice}");
+        assert_eq!(imported.summary.malformed(), 1);
+        assert!(!imported.summary.hosts.contains_key("evil.example"));
+    }
+}
