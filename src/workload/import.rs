@@ -11,6 +11,7 @@ mod gather;
 pub mod gor;
 pub mod har;
 mod input;
+mod kept;
 pub mod log;
 mod message;
 pub mod openapi;

@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use super::{ImportError, ImportOptions, ImportSummary, Imported, Unit};
+use super::{
+    ImportError, ImportOptions, ImportSummary, Imported, Unit,
+    kept::{Fields, Kept},
+};
 use crate::{
     text::printable,
     units::count,
@@ -23,6 +26,9 @@ const MOST_MALFORMED: f64 = 0.2;
 /// 1990 and 2200, in seconds since 1970: what lies outside is a damaged clock.
 const FIRST_SECOND: i64 = 631_152_000;
 const LAST_SECOND: i64 = 7_258_118_400;
+
+/// After so many requests what is not needed any more is given back.
+const GIVE_BACK: usize = 4096;
 
 /// A request as recorded, secrets and all; never leaves memory in this form.
 pub(super) struct Found {
@@ -54,7 +60,10 @@ pub(super) enum Rejected {
 /// Collects what a format finds.
 pub(super) struct Gather {
     pub(super) summary: ImportSummary,
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<Kept>,
+    /// The hosts by name, with their numbers.
+    hosts: HashMap<String, u32>,
+    fields: Fields,
     /// Whether the instants are those of a calendar, and not only after a start.
     pub(super) is_dated: bool,
     /// Looks for values of answers in later requests.
@@ -70,6 +79,8 @@ impl Gather {
         Self {
             summary,
             found: Vec::new(),
+            hosts: HashMap::new(),
+            fields: Fields::default(),
             is_dated: true,
             finder: Finder::default(),
         }
@@ -89,7 +100,15 @@ impl Gather {
     /// Takes what became of the entry at this position.
     pub(super) fn take(&mut self, position: u64, found: Result<Found, Rejected>) {
         match found {
-            Ok(found) => self.found.push(found),
+            Ok(found) => {
+                let next = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
+                let host = match self.hosts.get(&found.host) {
+                    Some(host) => *host,
+                    None => *self.hosts.entry(found.host.clone()).or_insert(next),
+                };
+                let kept = Kept::new(found, host, &mut self.fields);
+                self.found.push(kept);
+            }
             Err(Rejected::Policy(reason)) => self.summary.skip(reason, false, position),
             Err(Rejected::Malformed(reason)) => self.summary.skip(reason, true, position),
         }
@@ -123,15 +142,14 @@ impl Gather {
     /// Leaves out what was sent to other hosts than the named ones, or than the one with the
     /// most requests. Where a format does not say the host, it is the recorded service.
     pub(super) fn choose_hosts(&mut self, named: &[String]) {
-        let mut hosts: BTreeMap<String, u64> = BTreeMap::new();
+        let mut counts: HashMap<u32, u64> = HashMap::new();
         for found in &self.found {
-            match hosts.get_mut(&found.host) {
-                Some(count) => *count += 1,
-                None => {
-                    hosts.insert(found.host.clone(), 1);
-                }
-            }
+            *counts.entry(found.host).or_default() += 1;
         }
+        let hosts = self.hosts.iter();
+        let mut hosts: BTreeMap<String, u64> = hosts
+            .filter_map(|(host, number)| Some((host.clone(), *counts.get(number)?)))
+            .collect();
         let chosen: BTreeSet<String> = if named.is_empty() {
             // The first by name among equals.
             let most = hosts.iter().rev().max_by_key(|(_, count)| **count);
@@ -144,6 +162,11 @@ impl Gather {
         let kept = hosts.keys().filter(|host| chosen.contains(*host));
         self.summary.kept_hosts = kept.cloned().collect();
         self.summary.hosts = hosts;
+        let chosen: BTreeSet<u32> = chosen
+            .iter()
+            .filter_map(|it| self.hosts.get(it))
+            .copied()
+            .collect();
         let summary = &mut self.summary;
         self.found.retain(|found| {
             let keep = chosen.contains(&found.host);
@@ -165,35 +188,48 @@ impl Gather {
         let mut cleaner = Cleaner::with_rules(&rules).map_err(ImportError::Read)?;
         let mut finder = std::mem::take(&mut self.finder);
         self.sort();
-        let is_dated = self.is_dated;
+        let (is_dated, fields) = (self.is_dated, self.fields);
+        let hosts = self.hosts.into_iter();
+        let hosts: HashMap<u32, String> = hosts.map(|(host, number)| (number, host)).collect();
         let mut summary = self.summary;
         warn(&self.found, &mut summary);
         let mut sessions = HashMap::new();
         let mut first = None;
         let mut requests: Vec<Request> = Vec::with_capacity(self.found.len());
-        for found in self.found {
-            let host = match &options.hosts[..] {
-                [named] if found.host.is_empty() => named,
-                _ => &found.host,
+        // From the last to the first, so that the memory of those that are done can be given back.
+        let mut left = self.found;
+        left.reverse();
+        while let Some(found) = left.pop() {
+            if left.len().is_multiple_of(GIVE_BACK) {
+                left.shrink_to_fit();
+            }
+            let host = match (
+                hosts.get(&found.host).map_or("", String::as_str),
+                &options.hosts[..],
+            ) {
+                ("", [named]) => named,
+                (host, _) => host,
             };
-            let carries = Finder::carries(&found.request);
-            match clean(found.request, host, &mut cleaner) {
+            let (started_ns, client, position) = (found.started_ns, found.client, found.position);
+            let (raw, offers) = found.unpack(&fields);
+            let carries = Finder::carries(&raw);
+            match clean(raw, host, &mut cleaner) {
                 Ok(mut request) => {
-                    if let Some(started) = found.started_ns {
+                    if let Some(started) = started_ns {
                         request.offset_ns = started - *first.get_or_insert(started);
                     }
                     // Names of clients may hold anything; a number tells them apart as well.
                     let next = sessions.len() + 1;
-                    let number = *sessions.entry(found.client).or_insert(next);
+                    let number = *sessions.entry(client).or_insert(next);
                     request.session = format!("s{number}");
                     let taken_ns = request.recorded.latency_ns.unwrap_or(0);
                     let end_ns = request.offset_ns.saturating_add(taken_ns);
-                    let passed = (carries, found.offers);
+                    let passed = (carries, offers);
                     let times = (request.offset_ns, end_ns);
                     finder.exchange(&request.session, times, &request.endpoint, passed);
                     requests.push(request);
                 }
-                Err(reason) => summary.skip(reason, false, found.position),
+                Err(reason) => summary.skip(reason, false, position),
             }
         }
         if requests.is_empty() {
@@ -268,7 +304,7 @@ fn label(template: &str, path: &str) -> String {
     parts.join("/")
 }
 
-fn warn(found: &[Found], summary: &mut ImportSummary) {
+fn warn(found: &[Kept], summary: &mut ImportSummary) {
     let mut notes: BTreeMap<&str, u64> = BTreeMap::new();
     for note in found.iter().flat_map(|found| &found.notes) {
         *notes.entry(note).or_default() += 1;
