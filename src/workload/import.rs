@@ -18,6 +18,7 @@ pub mod openapi;
 mod retime;
 mod stamp;
 pub mod table;
+mod unique;
 mod uri;
 pub mod vegeta;
 

@@ -8,7 +8,6 @@ mod entry;
 mod guard;
 mod post;
 mod stream;
-mod unique;
 
 use std::io::{self, Read};
 
