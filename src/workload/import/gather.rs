@@ -17,6 +17,7 @@ use crate::{
     workload::{
         Origin, Request,
         clean::Cleaner,
+        endpoint,
         rules::{Finder, Offers},
     },
 };
@@ -287,21 +288,23 @@ fn clean(mut raw: Request, host: &str, cleaner: &mut Cleaner) -> Result<Request,
     Ok(request)
 }
 
-/// The path with the values that the template names by `{name}` replaced by those names; all else
-/// stays as the cleaner left it.
+/// The path with the values that the template names by `{name}` replaced by those names. Where
+/// the cleaner has replaced something, it is as in any other path; all else is as in the template.
 fn label(template: &str, path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let named = |part: &str| {
-        let name = part.strip_prefix('{')?.strip_suffix('}')?;
-        (name.len() <= 40 && name.chars().all(plain)).then(|| part.to_owned())
+    let is_name = |part: &str| {
+        let name = part
+            .strip_prefix('{')
+            .and_then(|part| part.strip_suffix('}'));
+        name.is_some_and(|name| name.len() <= 40 && name.chars().all(plain))
     };
-    let mut labels = template.split('/').map(named);
-    let parts: Vec<String> = path
-        .split('/')
-        .map(|part| labels.next().flatten().unwrap_or_else(|| part.to_owned()))
-        .collect();
-    parts.join("/")
+    let mut labels = template.split('/');
+    let parts = path.split('/').map(|part| match labels.next() {
+        Some(label) if label == part || is_name(label) => label.to_owned(),
+        _ => endpoint::template(&format!("/{part}")).replacen('/', "", 1),
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 fn warn(found: &[Kept], summary: &mut ImportSummary) {
@@ -384,7 +387,13 @@ mod tests {
     fn a_template_names_the_values_of_a_path_and_nothing_else() {
         for (template, path, expected) in [
             ("/users/{userId}/x", "/users/7/x?a=b", "/users/{userId}/x"),
-            ("/users/{a b}", "/users/7", "/users/7"),
+            ("/users/{a b}", "/users/7", "/users/{id}"),
+            (
+                "/v1/k3f9a8c7d6e5f4a3b2c1d0/x",
+                "/v1/q7w6e5r4t3y2u1i0p9a8s7/x",
+                "/v1/{token}/x",
+            ),
+            ("/2024/x", "/2024/x", "/2024/x"),
             ("/secret/{id}", "/tqwpxk/7", "/tqwpxk/{id}"),
             ("/a", "/a/b", "/a/b"),
             ("", "/a", "/a"),
