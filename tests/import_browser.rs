@@ -169,6 +169,24 @@ fn import(path: &Path) -> Imported {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// One browser is one client, on all pages and connections; so the token of the form is found
+/// again where the form is sent.
+fn is_one_client(imported: &Imported, name: &str) {
+    let sessions: BTreeSet<&str> = imported.requests.iter().map(|it| &*it.session).collect();
+    assert_eq!(
+        sessions,
+        BTreeSet::from(["s1"]),
+        "{name}: {}",
+        imported.summary
+    );
+    let suggestions = &imported.origin.suggestions;
+    let is_found = suggestions.iter().any(|it| {
+        [&*it.from, &*it.take, &*it.into, &*it.put]
+            == ["GET /", "field:csrf", "POST /login", "form:csrf"]
+    });
+    assert!(is_found, "{name}: {suggestions:?}");
+}
+
 #[test]
 fn a_visit_of_a_real_browser_is_imported_as_the_application_saw_it() {
     let chromium = match chromium() {
@@ -234,16 +252,7 @@ fn a_visit_of_a_real_browser_is_imported_as_the_application_saw_it() {
             "{name}: a secret has come through"
         );
         assert!(imported.summary.malformed() == 0, "{name}: {summary}");
-        // One browser is one client, on all pages and connections; so the token of the form is
-        // found again where the form is sent.
-        let sessions: BTreeSet<&str> = imported.requests.iter().map(|it| &*it.session).collect();
-        assert_eq!(sessions, BTreeSet::from(["s1"]), "{name}: {summary}");
-        let suggestions = &imported.origin.suggestions;
-        let is_found = suggestions.iter().any(|it| {
-            [&*it.from, &*it.take, &*it.into, &*it.put]
-                == ["GET /", "field:csrf", "POST /login", "form:csrf"]
-        });
-        assert!(is_found, "{name}: {suggestions:?}");
+        is_one_client(&imported, name);
         let skipped: u64 = imported.summary.skipped.values().map(|it| it.count).sum();
         assert_eq!(
             imported.summary.read,

@@ -133,7 +133,7 @@ fn step(second: u32, page: &str, request: &Value, answer: (&Value, &str)) -> Val
     })
 }
 
-/// A log-in on one page and a form on the next, as Chrome's DevTools export them.
+/// A log-in on one page and a form on the next, as Chrome exports them.
 fn visit() -> Value {
     let form = |token: &str| format!("<form><input type=hidden name=csrf value={token}></form>");
     let cookie = |value: &str| json!([{"name": "Set-Cookie", "value": value}]);

@@ -11,12 +11,14 @@ mod gather;
 pub mod gor;
 pub mod har;
 mod input;
+mod kept;
 pub mod log;
 mod message;
 pub mod openapi;
 mod retime;
 mod stamp;
 pub mod table;
+mod unique;
 mod uri;
 pub mod vegeta;
 
@@ -217,13 +219,6 @@ impl ImportSummary {
         }
     }
 
-    /// What was left out: by reason, how often.
-    pub fn left_out(&self) -> BTreeMap<String, u64> {
-        let skipped = self.skipped.iter();
-        let counts = skipped.map(|(reason, skipped)| ((*reason).to_owned(), skipped.count));
-        counts.collect()
-    }
-
     /// How many entries were damaged.
     pub fn malformed(&self) -> u64 {
         let malformed = self.skipped.values().filter(|skipped| skipped.is_malformed);
@@ -318,9 +313,12 @@ impl fmt::Display for ImportSummary {
 impl ImportSummary {
     /// The hosts, first those that were kept.
     fn list_hosts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = |(host, count): (&String, &u64)| match self.kept_hosts.contains(host) {
-            true => (format!("{}, kept", printable(host)), *count),
-            false => (printable(host), *count),
+        let row = |(host, count): (&String, &u64)| {
+            let is_kept = self.kept_hosts.contains(host);
+            (
+                format!("{host}{}", if is_kept { ", kept" } else { "" }),
+                *count,
+            )
         };
         let kept = |(host, _): &(&String, &u64)| self.kept_hosts.contains(*host);
         let (kept, mut others): (Vec<_>, Vec<_>) = self.hosts.iter().partition(kept);

@@ -1,5 +1,7 @@
 //! One recorded request: the plain data that every importer makes and the engine sends.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::redact::masked;
@@ -7,12 +9,15 @@ use super::redact::masked;
 /// An HTTP method: a token of at most 32 characters, upper case as recorded.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Method(String);
+pub struct Method(Cow<'static, str>);
+
+/// Methods that take no memory of their own, since a recording has many requests and few methods.
+const COMMON: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
 
 impl Method {
     /// `GET`.
     pub fn get() -> Self {
-        Self("GET".to_owned())
+        Self(Cow::Borrowed("GET"))
     }
 
     /// The method as written on the wire.
@@ -32,7 +37,10 @@ impl TryFrom<String> for Method {
     fn try_from(text: String) -> Result<Self, String> {
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if !text.is_empty() && text.len() <= 32 && text.bytes().all(token) && text != "CONNECT" {
-            Ok(Self(text))
+            let common = COMMON.iter().find(|it| **it == text);
+            Ok(Self(
+                common.map_or(Cow::Owned(text), |it| Cow::Borrowed(*it)),
+            ))
         } else {
             Err(format!(
                 "`{}` is not a method that can be replayed",
@@ -44,7 +52,7 @@ impl TryFrom<String> for Method {
 
 impl From<Method> for String {
     fn from(method: Method) -> Self {
-        method.0
+        method.0.into_owned()
     }
 }
 

@@ -2,6 +2,16 @@
 
 use std::path::Path;
 
+use proofload::{
+    units::count,
+    workload::{
+        redact::Rules,
+        scan::{Finding, scan as scan_text},
+    },
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use crate::proofload;
 
 #[test]
@@ -75,4 +85,150 @@ fn what_people_and_machines_write_raises_no_alarm() {
     assert!(there.len() > 10, "{there:?}");
     let said = proofload(root, &[&["scan"], &there[..]].concat());
     assert_eq!(said.code, Some(0), "{}", said.text());
+}
+
+/// Words of the documents and names of the sources, as often as they come.
+fn words_of(folder: &Path, ending: &str, into: &mut Vec<String>) {
+    let mut entries: Vec<_> = std::fs::read_dir(folder).unwrap().flatten().collect();
+    entries.sort_by_key(std::fs::DirEntry::path);
+    for path in entries.iter().map(std::fs::DirEntry::path) {
+        if path.is_dir() {
+            words_of(&path, ending, into);
+        } else if path.extension().is_some_and(|it| it == ending) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            into.extend(text.split_whitespace().map(str::to_owned));
+        }
+    }
+}
+
+/// Of names in sources.
+const NAMES: [&str; 8] = [
+    "Customer",
+    "Order",
+    "Price",
+    "Warehouse",
+    "Delivery",
+    "Category",
+    "Review",
+    "Invoice",
+];
+
+/// What machines write that is no secret, a thousand of each kind.
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn written_by_machines(random: &mut ChaCha8Rng) -> Vec<(&'static str, Vec<String>)> {
+    let agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/";
+    let mut each = |make: &dyn Fn(u64, u64) -> String| -> Vec<String> {
+        let mut make = |_| {
+            make(
+                random.random_range(0..u64::MAX),
+                random.random_range(0..100),
+            )
+        };
+        (0..1000).map(&mut make).collect()
+    };
+    vec![
+        ("numbers", each(&|a, b| format!("{}.{b:02}", a % 1_000_000))),
+        (
+            "stamps in milliseconds",
+            each(&|a, _| (1_795_573_200_000 + a % 9_999_999).to_string()),
+        ),
+        (
+            "instants",
+            each(&|a, b| {
+                format!(
+                    "2026-11-{:02}T{:02}:{:02}:00.{b:03}Z",
+                    a % 30 + 1,
+                    b % 24,
+                    b % 60
+                )
+            }),
+        ),
+        (
+            "versions",
+            each(&|a, b| format!("v{}.{b}.{}-rc.{}", a % 20, a % 99, b % 7)),
+        ),
+        (
+            "paths",
+            each(&|a, b| format!("/api/v{}/products/{}/reviews", b % 3, a % 99_999)),
+        ),
+        (
+            "queries",
+            each(&|a, b| format!("/search?q=green+tea&page={b}&sort=price&from={}", a % 1000)),
+        ),
+        (
+            "slugs",
+            each(&|a, b| format!("how-to-brew-tea-{b}-in-{}-minutes", a % 1000)),
+        ),
+        (
+            "file names",
+            each(&|a, _| format!("/static/app.{:08x}.js", a % 0xffff_ffff)),
+        ),
+        (
+            "short hashes",
+            each(&|a, _| format!("{:07x}", a % 0xfff_ffff)),
+        ),
+        (
+            "identifiers",
+            each(&|a, b| {
+                let word = |at: u64| NAMES[usize::try_from(a / at % 8).unwrap()];
+                format!("find{}By{}And{}{b}", word(1), word(8), word(64))
+            }),
+        ),
+        (
+            "product codes",
+            each(&|a, b| format!("SKU-{}-{b:02}-XL", a % 99_999)),
+        ),
+        (
+            "user agents",
+            each(&|_, b| format!("{agent}{}.0.{b}.0", 100 + b)),
+        ),
+        (
+            "addresses",
+            each(&|a, b| format!("10.{b}.{}.{}", a % 256, a / 256 % 256)),
+        ),
+        (
+            "media types",
+            each(&|_, b| format!("application/vnd.shop.order-v{b}+json;q=0.{}", b % 10)),
+        ),
+    ]
+}
+
+/// How many findings there are in ten thousand tokens, eight on a line.
+fn alarms(tokens: &[String], shown: &mut Vec<String>) -> f64 {
+    let lines: Vec<String> = tokens.chunks(8).map(|line| line.join(" ")).collect();
+    let text = lines.join("\n");
+    let mut each = |finding: &Finding| {
+        let line = usize::try_from(finding.line).unwrap() - 1;
+        shown.push(format!(
+            "{:?} {:?} in {}",
+            finding.kind, finding.excerpt, lines[line]
+        ));
+    };
+    let scanned = scan_text(text.as_bytes(), &Rules::default(), &mut each).unwrap();
+    10_000.0 * count(scanned.total()) / count(tokens.len() as u64)
+}
+
+#[test]
+fn false_alarms_are_rare_in_what_people_and_machines_write() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut random = ChaCha8Rng::seed_from_u64(14);
+    let mut kinds = written_by_machines(&mut random);
+    for (kind, folder, ending) in [
+        ("documents", "docs", "md"),
+        ("sources", "src/compare", "rs"),
+    ] {
+        let mut words = Vec::new();
+        words_of(&root.join(folder), ending, &mut words);
+        assert!(words.len() > 10_000, "{kind}: {}", words.len());
+        kinds.push((kind, words));
+    }
+    let mut all = Vec::new();
+    let mut shown = Vec::new();
+    for (kind, tokens) in kinds {
+        println!("{kind}: {:.1} of 10,000", alarms(&tokens, &mut shown));
+        all.extend(tokens);
+    }
+    let rate = alarms(&all, &mut Vec::new());
+    println!("all {} tokens: {rate:.2} of 10,000", all.len());
+    assert!(rate <= 2.0, "{rate} of 10,000: {shown:?}");
 }

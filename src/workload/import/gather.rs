@@ -7,13 +7,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use super::{ImportError, ImportOptions, ImportSummary, Imported, Unit};
+use super::{
+    ImportError, ImportOptions, ImportSummary, Imported, Unit,
+    kept::{Fields, Kept},
+};
 use crate::{
     text::printable,
     units::count,
     workload::{
         Origin, Request,
         clean::Cleaner,
+        endpoint,
         rules::{Finder, Offers},
     },
 };
@@ -23,6 +27,9 @@ const MOST_MALFORMED: f64 = 0.2;
 /// 1990 and 2200, in seconds since 1970: what lies outside is a damaged clock.
 const FIRST_SECOND: i64 = 631_152_000;
 const LAST_SECOND: i64 = 7_258_118_400;
+
+/// After so many requests what is not needed any more is given back.
+const GIVE_BACK: usize = 4096;
 
 /// A request as recorded, secrets and all; never leaves memory in this form.
 pub(super) struct Found {
@@ -54,7 +61,10 @@ pub(super) enum Rejected {
 /// Collects what a format finds.
 pub(super) struct Gather {
     pub(super) summary: ImportSummary,
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<Kept>,
+    /// The hosts by name, with their numbers.
+    hosts: HashMap<String, u32>,
+    fields: Fields,
     /// Whether the instants are those of a calendar, and not only after a start.
     pub(super) is_dated: bool,
     /// Looks for values of answers in later requests.
@@ -70,6 +80,8 @@ impl Gather {
         Self {
             summary,
             found: Vec::new(),
+            hosts: HashMap::new(),
+            fields: Fields::default(),
             is_dated: true,
             finder: Finder::default(),
         }
@@ -89,7 +101,15 @@ impl Gather {
     /// Takes what became of the entry at this position.
     pub(super) fn take(&mut self, position: u64, found: Result<Found, Rejected>) {
         match found {
-            Ok(found) => self.found.push(found),
+            Ok(found) => {
+                let next = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
+                let host = match self.hosts.get(&found.host) {
+                    Some(host) => *host,
+                    None => *self.hosts.entry(found.host.clone()).or_insert(next),
+                };
+                let kept = Kept::new(found, host, &mut self.fields);
+                self.found.push(kept);
+            }
             Err(Rejected::Policy(reason)) => self.summary.skip(reason, false, position),
             Err(Rejected::Malformed(reason)) => self.summary.skip(reason, true, position),
         }
@@ -123,15 +143,14 @@ impl Gather {
     /// Leaves out what was sent to other hosts than the named ones, or than the one with the
     /// most requests. Where a format does not say the host, it is the recorded service.
     pub(super) fn choose_hosts(&mut self, named: &[String]) {
-        let mut hosts: BTreeMap<String, u64> = BTreeMap::new();
+        let mut counts: HashMap<u32, u64> = HashMap::new();
         for found in &self.found {
-            match hosts.get_mut(&found.host) {
-                Some(count) => *count += 1,
-                None => {
-                    hosts.insert(found.host.clone(), 1);
-                }
-            }
+            *counts.entry(found.host).or_default() += 1;
         }
+        let hosts = self.hosts.iter();
+        let mut hosts: BTreeMap<String, u64> = hosts
+            .filter_map(|(host, number)| Some((host.clone(), *counts.get(number)?)))
+            .collect();
         let chosen: BTreeSet<String> = if named.is_empty() {
             // The first by name among equals.
             let most = hosts.iter().rev().max_by_key(|(_, count)| **count);
@@ -144,6 +163,11 @@ impl Gather {
         let kept = hosts.keys().filter(|host| chosen.contains(*host));
         self.summary.kept_hosts = kept.cloned().collect();
         self.summary.hosts = hosts;
+        let chosen: BTreeSet<u32> = chosen
+            .iter()
+            .filter_map(|it| self.hosts.get(it))
+            .copied()
+            .collect();
         let summary = &mut self.summary;
         self.found.retain(|found| {
             let keep = chosen.contains(&found.host);
@@ -165,35 +189,48 @@ impl Gather {
         let mut cleaner = Cleaner::with_rules(&rules).map_err(ImportError::Read)?;
         let mut finder = std::mem::take(&mut self.finder);
         self.sort();
-        let is_dated = self.is_dated;
+        let (is_dated, fields) = (self.is_dated, self.fields);
+        let hosts = self.hosts.into_iter();
+        let hosts: HashMap<u32, String> = hosts.map(|(host, number)| (number, host)).collect();
         let mut summary = self.summary;
         warn(&self.found, &mut summary);
         let mut sessions = HashMap::new();
         let mut first = None;
         let mut requests: Vec<Request> = Vec::with_capacity(self.found.len());
-        for found in self.found {
-            let host = match &options.hosts[..] {
-                [named] if found.host.is_empty() => named,
-                _ => &found.host,
+        // From the last to the first, so that the memory of those that are done can be given back.
+        let mut left = self.found;
+        left.reverse();
+        while let Some(found) = left.pop() {
+            if left.len().is_multiple_of(GIVE_BACK) {
+                left.shrink_to_fit();
+            }
+            let host = match (
+                hosts.get(&found.host).map_or("", String::as_str),
+                &options.hosts[..],
+            ) {
+                ("", [named]) => named,
+                (host, _) => host,
             };
-            let carries = Finder::carries(&found.request);
-            match clean(found.request, host, &mut cleaner) {
+            let (started_ns, client, position) = (found.started_ns, found.client, found.position);
+            let (raw, offers) = found.unpack(&fields);
+            let carries = Finder::carries(&raw);
+            match clean(raw, host, &mut cleaner) {
                 Ok(mut request) => {
-                    if let Some(started) = found.started_ns {
+                    if let Some(started) = started_ns {
                         request.offset_ns = started - *first.get_or_insert(started);
                     }
                     // Names of clients may hold anything; a number tells them apart as well.
                     let next = sessions.len() + 1;
-                    let number = *sessions.entry(found.client).or_insert(next);
+                    let number = *sessions.entry(client).or_insert(next);
                     request.session = format!("s{number}");
                     let taken_ns = request.recorded.latency_ns.unwrap_or(0);
                     let end_ns = request.offset_ns.saturating_add(taken_ns);
-                    let passed = (carries, found.offers);
+                    let passed = (carries, offers);
                     let times = (request.offset_ns, end_ns);
                     finder.exchange(&request.session, times, &request.endpoint, passed);
                     requests.push(request);
                 }
-                Err(reason) => summary.skip(reason, false, found.position),
+                Err(reason) => summary.skip(reason, false, position),
             }
         }
         if requests.is_empty() {
@@ -251,24 +288,26 @@ fn clean(mut raw: Request, host: &str, cleaner: &mut Cleaner) -> Result<Request,
     Ok(request)
 }
 
-/// The path with the values that the template names by `{name}` replaced by those names; all else
-/// stays as the cleaner left it.
+/// The path with the values that the template names by `{name}` replaced by those names. Where
+/// the cleaner has replaced something, it is as in any other path; all else is as in the template.
 fn label(template: &str, path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let named = |part: &str| {
-        let name = part.strip_prefix('{')?.strip_suffix('}')?;
-        (name.len() <= 40 && name.chars().all(plain)).then(|| part.to_owned())
+    let is_name = |part: &str| {
+        let name = part
+            .strip_prefix('{')
+            .and_then(|part| part.strip_suffix('}'));
+        name.is_some_and(|name| name.len() <= 40 && name.chars().all(plain))
     };
-    let mut labels = template.split('/').map(named);
-    let parts: Vec<String> = path
-        .split('/')
-        .map(|part| labels.next().flatten().unwrap_or_else(|| part.to_owned()))
-        .collect();
-    parts.join("/")
+    let mut labels = template.split('/');
+    let parts = path.split('/').map(|part| match labels.next() {
+        Some(label) if label == part || is_name(label) => label.to_owned(),
+        _ => endpoint::template(&format!("/{part}")).replacen('/', "", 1),
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
-fn warn(found: &[Found], summary: &mut ImportSummary) {
+fn warn(found: &[Kept], summary: &mut ImportSummary) {
     let mut notes: BTreeMap<&str, u64> = BTreeMap::new();
     for note in found.iter().flat_map(|found| &found.notes) {
         *notes.entry(note).or_default() += 1;
@@ -348,7 +387,13 @@ mod tests {
     fn a_template_names_the_values_of_a_path_and_nothing_else() {
         for (template, path, expected) in [
             ("/users/{userId}/x", "/users/7/x?a=b", "/users/{userId}/x"),
-            ("/users/{a b}", "/users/7", "/users/7"),
+            ("/users/{a b}", "/users/7", "/users/{id}"),
+            (
+                "/v1/k3f9a8c7d6e5f4a3b2c1d0/x",
+                "/v1/q7w6e5r4t3y2u1i0p9a8s7/x",
+                "/v1/{token}/x",
+            ),
+            ("/2024/x", "/2024/x", "/2024/x"),
             ("/secret/{id}", "/tqwpxk/7", "/tqwpxk/{id}"),
             ("/a", "/a/b", "/a/b"),
             ("", "/a", "/a"),

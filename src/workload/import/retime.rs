@@ -10,10 +10,7 @@ use std::collections::HashMap;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{
-    draft::Logged,
-    gather::{Found, Gather},
-};
+use super::{draft::Logged, gather::Gather, kept::Kept};
 use crate::units::{SECOND_NS, count, from_seconds};
 
 /// Of ten stamps of one clock so many have to be whole seconds before it is taken for a coarse one.
@@ -111,7 +108,7 @@ impl Stamps {
             .zip(&self.list)
             .filter(|(_, stamp)| stamp.is_end)
         {
-            match (found.started_ns, found.request.recorded.latency_ns) {
+            match (found.started_ns, found.recorded.latency_ns) {
                 (Some(end_ns), Some(latency_ns)) => {
                     found.started_ns = Some(end_ns.saturating_sub(latency_ns));
                     moved += 1;
@@ -135,8 +132,8 @@ impl Stamps {
 
 /// Puts each request whose stamp is coarse at an instant inside its second, keeping the order of
 /// the lines.
-fn spread(found: &mut [Found], is_coarse: &[bool], seed: u64) {
-    let coarse = |found: &&Found, is_coarse: &bool| found.started_ns.filter(|_| *is_coarse);
+fn spread(found: &mut [Kept], is_coarse: &[bool], seed: u64) {
+    let coarse = |found: &&Kept, is_coarse: &bool| found.started_ns.filter(|_| *is_coarse);
     let mut seconds: HashMap<u64, u64> = HashMap::new();
     for (found, is_coarse) in found.iter().zip(is_coarse) {
         if let Some(started_ns) = coarse(&found, is_coarse) {
@@ -169,7 +166,11 @@ fn spread(found: &mut [Found], is_coarse: &[bool], seed: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::{import::Unit, parse_request, rules::Offers};
+    use crate::workload::{
+        import::{Unit, gather::Found, kept::Fields},
+        parse_request,
+        rules::Offers,
+    };
 
     fn found(seconds: &[u64]) -> Vec<Found> {
         let found = seconds.iter().zip(0..).map(|(second, position)| Found {
@@ -185,7 +186,11 @@ mod tests {
     }
 
     fn spread_out(seconds: &[u64], seed: u64) -> Vec<u64> {
-        let mut found = found(seconds);
+        let found = found(seconds).into_iter();
+        let mut fields = Fields::default();
+        let mut found: Vec<Kept> = found
+            .map(|found| Kept::new(found, 0, &mut fields))
+            .collect();
         let all = vec![true; found.len()];
         spread(&mut found, &all, seed);
         found.iter().filter_map(|it| it.started_ns).collect()

@@ -16,6 +16,7 @@ use super::{
     },
     input::{self, Budget, Line, Lines, read_error},
     message::{header, method, without_end},
+    unique::Unique,
     uri,
 };
 use crate::workload::{Header, Recorded, Request, rules::Offers};
@@ -128,8 +129,12 @@ fn found(target: Target, position: u64) -> Result<Found, Rejected> {
 }
 
 fn json(line: &[u8]) -> Result<Target, Rejected> {
-    let object: Map<String, Value> =
-        serde_json::from_slice(line).map_err(|_| Malformed("the line is no JSON object"))?;
+    const NO_OBJECT: Rejected = Malformed("the line is no JSON object");
+    let object = match serde_json::from_slice(line) {
+        Ok(Unique(Value::Object(object))) => object,
+        Err(error) if error.is_data() => return Err(Malformed("a key of it is there twice")),
+        _ => return Err(NO_OBJECT),
+    };
     let mut target = Target {
         method: String::new(),
         url: String::new(),
@@ -329,12 +334,13 @@ mod tests {
 {"method":"GET","url":7}
 {"method":"GET","url":"http://other.example/5"}
 [1]
-{"method":"GET","url":"http://a.example/6","body":null}"#;
+{"method":"GET","url":"http://a.example/6","body":null}
+{"method":"GET","url":"http://a.example/7","url":"http://a.example/8"}"#;
         let imported = import(text);
         let expected = ["POST /1?x=2 [X=1 X=2] hi", "GET /6 [] "];
         assert_eq!(shown(&imported), expected);
         let summary = &imported.summary;
-        assert_eq!((summary.read, summary.malformed()), (8, 5));
+        assert_eq!((summary.read, summary.malformed()), (9, 6));
         assert_eq!(summary.skipped["other host"].samples, [5]);
     }
 }

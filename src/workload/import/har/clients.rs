@@ -143,7 +143,7 @@ impl Clients {
     }
 
     /// A number for the client of each request, in the order in which they were found.
-    pub(super) fn tell(&self, source: &Source) -> (By, Vec<usize>) {
+    pub(super) fn tell(&self, source: &Source) -> (By, Vec<u64>) {
         let mut order: Vec<usize> = (0..self.list.len()).collect();
         order.sort_by_key(|index| self.list[*index].started_ns);
         let by = match source.is_browser(self.has_pages) {
@@ -169,18 +169,19 @@ impl Clients {
     }
 
     /// Who has carried or got a value is its owner; who carries none is told by the connection.
-    fn by_log_in(&self, order: &[usize]) -> Vec<usize> {
-        let mut owners: HashMap<u64, usize> = HashMap::new();
-        let mut strangers: HashMap<Option<u64>, usize> = HashMap::new();
+    fn by_log_in(&self, order: &[usize]) -> Vec<u64> {
+        let mut owners: HashMap<u64, u64> = HashMap::new();
+        let mut strangers: HashMap<Option<u64>, u64> = HashMap::new();
         let mut clients = vec![0; self.list.len()];
         let mut next = 0;
         for index in order {
             let signs = &self.list[*index];
             let is_stranger = signs.carried.is_empty();
             let mut known = signs.carried.iter().filter_map(|it| owners.get(&it.value));
-            let known = match is_stranger {
-                true => strangers.get(&signs.place),
-                false => known.next(),
+            let known = if is_stranger {
+                strangers.get(&signs.place)
+            } else {
+                known.next()
             };
             let client = known.copied().unwrap_or(next);
             next = next.max(client + 1);
@@ -261,7 +262,7 @@ mod tests {
     use super::*;
 
     /// Requests a second apart: connection, cookies, and the cookie that the answer sets.
-    fn clients(creator: &str, rows: &[(&str, &str, &str)]) -> (By, Vec<usize>) {
+    fn clients(creator: &str, rows: &[(&str, &str, &str)]) -> (By, Vec<u64>) {
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let list = rows
             .iter()

@@ -8,7 +8,6 @@ mod entry;
 mod guard;
 mod post;
 mod stream;
-mod unique;
 
 use std::io::{self, Read};
 
@@ -52,7 +51,7 @@ pub fn import_har(reader: impl Read, options: &ImportOptions) -> Result<Imported
     let (by, numbers) = clients.tell(&ending.source);
     drop(clients);
     for (found, number) in gather.found.iter_mut().zip(numbers) {
-        found.client = number.to_string();
+        found.client = number;
     }
     gather.summary.notes.push(by.note().to_owned());
     gather.finish("har", options)

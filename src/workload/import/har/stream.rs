@@ -21,9 +21,8 @@ use serde_json::{Value, value::RawValue};
 use super::{
     clients::Source,
     guard::{Guard, Kept},
-    unique::Unique,
 };
-use crate::workload::import::gather::Rejected;
+use crate::workload::import::{gather::Rejected, unique::Unique};
 
 /// One entry as found: raw JSON by name; names of the answer are prefixed by `response.`.
 #[derive(Debug, Default)]
