@@ -6,8 +6,8 @@
 use hyper::{
     HeaderMap, Method, Request, Uri, Version,
     header::{
-        CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue, TE,
-        TRANSFER_ENCODING, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, HeaderValue,
+        TE, TRANSFER_ENCODING, UPGRADE,
     },
     http::uri::{Authority, Parts, Scheme},
 };
@@ -145,6 +145,9 @@ pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// Gives a request the form that HTTP/1.1 has for an origin server: a path, and a Host field.
 pub(super) fn for_http1<B>(request: &mut Request<B>, host: &HeaderValue, has_length: bool) {
+    if request.version() == Version::HTTP_2 {
+        join_cookies(request.headers_mut());
+    }
     *request.version_mut() = Version::HTTP_11;
     let path = request.uri().path_and_query().cloned();
     let mut parts = Parts::default();
@@ -156,6 +159,18 @@ pub(super) fn for_http1<B>(request: &mut Request<B>, host: &HeaderValue, has_len
         request
             .headers_mut()
             .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// Makes one `Cookie` field of several: HTTP/2 may divide it, and outside of HTTP/2 applications
+/// read the first one only (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let fields = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let fields: Vec<&[u8]> = fields.collect();
+    if fields.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&fields.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
     }
 }
 

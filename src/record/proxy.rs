@@ -58,6 +58,7 @@ pub struct Proxy {
     recorder: Arc<Recorder>,
     own: OwnNames,
     tls: Option<TlsAcceptor>,
+    most_connections: u32,
 }
 
 impl Proxy {
@@ -78,13 +79,15 @@ impl Proxy {
             upstream: Arc::new(upstream),
             recorder,
             tls,
+            most_connections: MOST_CONNECTIONS,
         }
     }
 
     /// Serves until `stop`. No request is taken then that was not under way.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) -> Draining {
         let proxy = Arc::new(self);
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS as usize));
+        let most = proxy.most_connections;
+        let places = Arc::new(Semaphore::new(most as usize));
         let (ending, ended) = watch::channel(false);
         let accepting = accept(&proxy, &listener, &places, &ended);
         tokio::select! {
@@ -95,18 +98,18 @@ impl Proxy {
         proxy.recorder.close();
         // Nobody may listen any more, which is as good.
         let _ = ending.send(true);
-        Draining(places)
+        Draining(places, most)
     }
 }
 
 /// What is still under way when a proxy has stopped.
 #[derive(Debug)]
-pub struct Draining(Arc<Semaphore>);
+pub struct Draining(Arc<Semaphore>, u32);
 
 impl Draining {
     /// Waits for it, but not for long.
     pub async fn wait(self) {
-        let _ = timeout(DRAIN, self.0.acquire_many(MOST_CONNECTIONS)).await;
+        let _ = timeout(DRAIN, self.0.acquire_many(self.1)).await;
     }
 }
 
@@ -366,4 +369,85 @@ fn own(status: StatusCode, text: &str) -> Response<Download> {
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, plain);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        sync::oneshot,
+    };
+
+    use super::{
+        super::{
+            exchange::Shared,
+            session::{SessionBy, Sessions},
+        },
+        *,
+    };
+    use crate::{clock::Clock, tls::Trust, workload::Target};
+
+    /// An application that answers each connection once.
+    async fn application() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 1_000]).await;
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                let _ = stream.write_all(answer).await;
+            }
+        });
+        address
+    }
+
+    /// Asks and says what came within a moment.
+    async fn ask(stream: &mut TcpStream, patience: Duration) -> String {
+        let request = b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        heard(stream, patience).await
+    }
+
+    async fn heard(stream: &mut TcpStream, patience: Duration) -> String {
+        let mut bytes = [0; 1_000];
+        let read = timeout(patience, stream.read(&mut bytes)).await;
+        let length = read.map_or(0, Result::unwrap);
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_limit_wait_until_another_one_ends() {
+        let target = Target::parse(&format!("http://{}", application().await)).unwrap();
+        let upstream = Upstream::new(target, &Trust::default(), false).unwrap();
+        let (tape, _finished) = mpsc::sync_channel(10);
+        let sessions = Sessions::new(vec![SessionBy::Address]);
+        let shared = Shared::new(Clock::start());
+        let recorder = Arc::new(Recorder::new(sessions, 10, shared, tape));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut proxy = Proxy::new(upstream, recorder, address, None);
+        proxy.most_connections = 3;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(proxy.serve(listener, async move {
+            let _ = stopped.await;
+        }));
+        let long = Duration::from_secs(60);
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            assert!(ask(&mut stream, long).await.starts_with("HTTP/1.1 200"));
+            open.push(stream);
+        }
+        // The kernel takes it, and nobody answers.
+        let mut more = TcpStream::connect(address).await.unwrap();
+        assert_eq!(ask(&mut more, Duration::from_millis(300)).await, "");
+        // Those that are in go on.
+        assert!(ask(&mut open[0], long).await.starts_with("HTTP/1.1 200"));
+        open.pop();
+        assert!(heard(&mut more, long).await.starts_with("HTTP/1.1 200"));
+        stop.send(()).unwrap();
+        serving.await.unwrap().wait().await;
+    }
 }

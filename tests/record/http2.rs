@@ -115,12 +115,20 @@ async fn echo(mut request: Request<Incoming>) -> Result<Response<Pieces>, hyper:
     let mut answer = Response::builder()
         .header("x-version", format!("{:?}", head.version))
         .header("x-host", host.unwrap_or_default())
+        .header("x-cookies", cookies(&head.headers))
         .header("x-path", head.uri.path_and_query().unwrap().as_str());
     if is_rpc {
         answer = answer.header("content-type", "application/grpc");
     }
     let (bytes, _) = all(body).await?;
     Ok(answer.body(Pieces::new(&bytes, is_rpc)).unwrap())
+}
+
+/// Each `Cookie` field in brackets.
+fn cookies(headers: &HeaderMap) -> String {
+    let fields = headers.get_all("cookie").iter();
+    let fields = fields.map(|field| format!("[{}]", field.to_str().unwrap()));
+    fields.collect()
 }
 
 /// An application that speaks whatever it is spoken to in.
@@ -277,6 +285,50 @@ async fn prior_knowledge_is_enough_on_both_sides() {
                 .collect();
             assert_eq!(names, ["content-type"]);
         }
+    }
+}
+
+#[tokio::test]
+async fn cookies_in_fields_of_their_own_tell_clients_and_reach_the_upstream() {
+    for (flags, expected) in [
+        // RFC 9113, section 8.2.3: outside of HTTP/2 there is one field.
+        ("", "[theme=dark; sessionid=secret-N; tab=1]"),
+        (
+            "--protocol http2",
+            "[theme=dark][sessionid=secret-N][tab=1]",
+        ),
+    ] {
+        let address = upstream(None).await;
+        let recording = start(call(&format!("http://{address}"), flags));
+        let stream = TcpStream::connect(recording.address).await.unwrap();
+        let mut sender = shake_hands(stream).await;
+        // Three visitors behind one connection, as a load balancer has them.
+        for number in 0..30 {
+            let visitor = number % 3;
+            let mut asked = request(&format!("/x?visitor={visitor}"), "a/b", b"");
+            for cookie in [
+                "theme=dark",
+                &format!("sessionid=secret-{visitor}"),
+                "tab=1",
+            ] {
+                asked
+                    .headers_mut()
+                    .append("cookie", cookie.parse().unwrap());
+            }
+            sender.ready().await.unwrap();
+            let answer = sender.send_request(asked).await.unwrap();
+            let expected = expected.replace('N', &visitor.to_string());
+            assert_eq!(answer.headers()["x-cookies"], *expected, "{flags}");
+            all(answer.into_body()).await.unwrap();
+        }
+        let done = recording.stop().expect(0);
+        let requests = recorded(&done);
+        assert_eq!(requests.len(), 30);
+        for asked in requests {
+            let visitor: usize = asked.path.rsplit('=').next().unwrap().parse().unwrap();
+            assert_eq!(asked.session, format!("s{}", visitor + 1));
+        }
+        assert!(!done.stdout.contains("secret-"), "{}", done.stdout);
     }
 }
 

@@ -48,20 +48,7 @@ impl fmt::Display for Inspection {
                 "cut short  the recording ended before the traffic did: {cause}"
             )?;
         }
-        if !summary.left_out.is_empty() {
-            let rows = summary.left_out.iter().take(ROWS);
-            let rows: Vec<String> = rows
-                .map(|(reason, n)| format!("{n} × {}", printable_cut(reason, WIDEST)))
-                .collect();
-            let more = summary.left_out.len().saturating_sub(ROWS);
-            let more = if more > 0 {
-                format!(", and for {more} more reasons")
-            } else {
-                String::new()
-            };
-            let rows = rows.join(", ");
-            writeln!(f, "left out   of the recorded traffic: {rows}{more}")?;
-        }
+        self.left_out(f)?;
         writeln!(f, "digest     {}", summary.digest)?;
         let (mean, peak) = (self.mean_rate(), self.peak_rate());
         writeln!(f, "rate       mean {mean:.1}/s, peak {peak:.1}/s")?;
@@ -95,6 +82,20 @@ impl fmt::Display for Inspection {
 }
 
 impl Inspection {
+    fn left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = &self.summary.left_out;
+        if all.is_empty() {
+            return Ok(());
+        }
+        let row = |(reason, n): (&String, &u64)| format!("{n} × {}", printable_cut(reason, WIDEST));
+        let mut rows: Vec<String> = all.iter().take(ROWS).map(row).collect();
+        if let Some(more) = all.len().checked_sub(ROWS).filter(|more| *more > 0) {
+            rows.push(format!("and for {more} more reasons"));
+        }
+        let rows = rows.join(", ");
+        writeln!(f, "left out   of the recorded traffic: {rows}")
+    }
+
     fn gaps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quantile = |q| self.gaps.quantile_ns(q).map_or("-".into(), milliseconds);
         let (p50, p99) = (quantile(0.5), quantile(0.99));

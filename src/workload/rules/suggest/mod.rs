@@ -420,6 +420,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_remembered_has_a_bound_and_what_was_found_stays_found() {
+        let mut finder = Finder::default();
+        let nothing = || (Carries::default(), Offers::default());
+        let send = |value: &str| {
+            let request = parse_request(&format!("POST /send?csrf={value}")).unwrap();
+            (Finder::carries(&request), Offers::default())
+        };
+        let offers = finder.offers(&[], "text/html", &page("k3f9a8c7d6e5"));
+        let shown = (Carries::default(), offers);
+        finder.exchange("a", (0, MS), "GET /form", shown);
+        finder.exchange("a", (2 * MS, 3 * MS), "POST /send", send("k3f9a8c7d6e5"));
+        for _ in 0..MOST_HEARD {
+            finder.exchange("b", (4 * MS, 5 * MS), "GET /x", nothing());
+        }
+        assert!(finder.is_full());
+        // Values that are no longer compared are no longer counted either.
+        for _ in 0..10 {
+            finder.exchange("a", (6 * MS, 7 * MS), "POST /send", send("zz81d6e5f4a3"));
+        }
+        let found = finder.suggestions();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].matched, found[0].seen), (1, 1));
+    }
+
+    #[test]
     fn nothing_that_could_be_a_value_stands_in_a_suggestion() {
         let talk = |token: &str| {
             vec![
