@@ -219,6 +219,13 @@ impl ImportSummary {
         }
     }
 
+    /// What was left out: by reason, how often.
+    pub fn left_out(&self) -> BTreeMap<String, u64> {
+        let skipped = self.skipped.iter();
+        let counts = skipped.map(|(reason, skipped)| ((*reason).to_owned(), skipped.count));
+        counts.collect()
+    }
+
     /// How many entries were damaged.
     pub fn malformed(&self) -> u64 {
         let malformed = self.skipped.values().filter(|skipped| skipped.is_malformed);
