@@ -18,6 +18,7 @@ use crate::{
     store::{Readers, write_with},
     units::Size,
     workload::{
+        Account,
         import::{
             ImportError, ImportOptions, Imported,
             gor::import_gor,
@@ -328,8 +329,13 @@ fn write(path: &Path, imported: Imported) -> Result<u8, Failure> {
         origin,
         summary,
     } = imported;
+    let account = Account {
+        origin,
+        cut: None,
+        left_out: summary.left_out(),
+    };
     let written = write_with(path, Readers::Owner, |file| {
-        write_workload(file, compressed, origin, &requests).map_err(io::Error::other)?;
+        write_workload(file, compressed, account, &requests).map_err(io::Error::other)?;
         Ok(())
     });
     written.map_err(Failure::storage)?;

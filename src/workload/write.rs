@@ -84,6 +84,16 @@ pub struct Account {
     pub left_out: BTreeMap<String, u64>,
 }
 
+impl From<Origin> for Account {
+    fn from(origin: Origin) -> Self {
+        Self {
+            origin,
+            cut: None,
+            left_out: BTreeMap::new(),
+        }
+    }
+}
+
 /// Writes the workload file of a recording from its growing file, with those requests between its
 /// lines that came late; both are sorted by offset.
 ///
@@ -143,10 +153,15 @@ fn merge(
 pub fn write_workload(
     out: impl Write,
     compressed: bool,
-    origin: Origin,
+    account: impl Into<Account>,
     requests: &[Request],
 ) -> Result<Summary, WriteError> {
-    let summary = summarise(requests, origin, "the workload")?;
+    let account = account.into();
+    let summary = Summary {
+        cut: account.cut,
+        left_out: account.left_out,
+        ..summarise(requests, account.origin, "the workload")?
+    };
     let requests = limited(requests.iter().cloned()).map(Ok);
     write_file(out, compressed, &summary, requests)?;
     Ok(summary)
