@@ -3,7 +3,7 @@
 
 use super::{
     Kind, Redactor,
-    encoded::{encode, percent_decode},
+    encoded::{encoded_like, percent_decode},
     names, random,
     rules::Fate,
 };
@@ -79,7 +79,7 @@ impl Redactor {
             (None, None) if is_hex(decoded, SECRET_HEX) => self.secret(Kind::Token, decoded),
             (None, None) => self.unnamed(decoded, 0),
         };
-        let replaced = replaced.map(|value| encode(&value).replace('+', "%20"));
+        let replaced = replaced.map(|value| encoded_like(name, &value, false));
         let mut shown = replaced.unwrap_or(name.to_owned());
         for parameter in parts {
             shown.push(';');
