@@ -144,10 +144,11 @@ impl Redactor {
     pub(super) fn is_made_of_pseudonyms(&self, word: &str) -> bool {
         let parts = word.split("-----");
         let parts = parts.flat_map(|part| part.split(['/', '=', '~', '+', '.']));
-        let mut random = parts
-            .filter(|part| is_random(part, self.doubt()))
-            .peekable();
-        random.peek().is_some() && random.all(|part| self.is_pseudonym(part))
+        let (own, rest): (Vec<&str>, Vec<&str>) = parts.partition(|part| self.is_pseudonym(part));
+        // Several short parts may look random only together.
+        let rest_is_random = rest.iter().any(|part| is_random(part, self.doubt()))
+            || is_random(&rest.join("/"), self.doubt());
+        !own.is_empty() && !rest_is_random
     }
 }
 

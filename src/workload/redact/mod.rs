@@ -380,6 +380,14 @@ pub(super) fn is_random_name(name: &str) -> bool {
     random::is_random(name, Doubt::Against)
 }
 
+/// Whether a text that somebody wrote holds what looks like a secret.
+pub(super) fn holds_secret(text: &str) -> bool {
+    let mut redactor = Redactor::seeking(&Rules::default(), Manner::Any);
+    redactor.unnamed(text, 0);
+    let found = !redactor.take_found().is_empty();
+    found || random::is_code(text)
+}
+
 /// Whether the label of an endpoint looks like a secret, and not like the name of one.
 pub fn looks_secret(label: &str) -> bool {
     let mut redactor = Redactor::seeking(&Rules::default(), Manner::Any);

@@ -43,12 +43,38 @@ impl Redactor {
         };
         let end = end.max(start);
         let head = String::from_utf8_lossy(&bytes[..start]).into_owned();
-        match self.free(&bytes[..start], false) {
-            Some(head) => shown.extend(head),
-            None => shown.extend_from_slice(&bytes[..start]),
-        }
+        shown.extend(self.head(&bytes[..start]));
         shown.extend(self.part(&head, &bytes[start..end], depth));
         shown.extend_from_slice(&bytes[end..]);
+    }
+
+    /// The fields before a part: what shows itself, and the names of files.
+    fn head(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let shown = self.free(bytes, false).unwrap_or(bytes.to_vec());
+        let Ok(mut text) = String::from_utf8(shown.clone()) else {
+            return shown;
+        };
+        for lead in ["filename=", "filename*="] {
+            let Some(at) = text.to_ascii_lowercase().find(lead) else {
+                continue;
+            };
+            let mut start = at + lead.len();
+            let is_quoted = text[start..].starts_with('"');
+            start += usize::from(is_quoted);
+            let ends: &[char] = if is_quoted {
+                &['"']
+            } else {
+                &[';', '\r', '\n']
+            };
+            let length = text[start..].find(ends);
+            let end = length.map_or(text.len(), |length| start + length);
+            // `UTF-8''` says how what follows is encoded.
+            start += text[start..end].rfind("''").map_or(0, |at| at + 2);
+            if let Some(name) = self.file_name(&text[start..end]) {
+                text.replace_range(start..end, &name);
+            }
+        }
+        text.into_bytes()
     }
 
     fn part(&mut self, head: &str, content: &[u8], depth: u8) -> Vec<u8> {
@@ -166,6 +192,35 @@ mod tests {
             assert!(shown.contains("\r\n\r\nplain=text\r\n--B--\r\n"), "{shown}");
             assert!(shown.starts_with(&body[..body.find("hunter2x").unwrap()]));
         }
+    }
+
+    #[test]
+    fn fields_before_a_part_lose_their_secrets() {
+        for (head, secret) in [
+            ("Authorization: Bearer hunterhunter", "hunterhunter"),
+            ("Authorization: Bearer Zx81kQp02Lm7", "Zx81kQp02Lm7"),
+            (
+                "Content-Disposition: form-data; name=\"a\"; filename=\"Zx81kQp02Lm7aaPqZZ15.txt\"",
+                "Zx81kQp02Lm7aaPqZZ15",
+            ),
+            (
+                "Content-Disposition: attachment; filename*=UTF-8''Zx81kQp02Lm7aaPqZZ15.txt",
+                "Zx81kQp02Lm7aaPqZZ15",
+            ),
+        ] {
+            let body = format!("--B\r\n{head}\r\nX-Part: 1\r\n\r\nabc\r\n--B--\r\n");
+            let shown = redacted("multipart/mixed; boundary=B", &body);
+            let parts: Vec<&str> = body.split(secret).collect();
+            assert!(!shown.contains(secret), "{shown}");
+            assert!(
+                shown.starts_with(parts[0]) && shown.ends_with(parts[1]),
+                "{shown}"
+            );
+            assert_eq!(shown.len(), body.len(), "{shown}");
+        }
+        let plain = "--B\r\nContent-Disposition: form-data; filename=\"my notes (2).txt\"\r\n\r\n\
+            a\r\n--B--\r\n";
+        assert_eq!(redacted("multipart/form-data; boundary=B", plain), plain);
     }
 
     #[test]

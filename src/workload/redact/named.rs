@@ -86,6 +86,7 @@ impl Redactor {
             if let Some(name) = secret_name()
                 && !is_flag(&bytes[value.clone()])
                 && !names_a_secret(name, &bytes[value.clone()])
+                && !ends_base64(name, &bytes[value.clone()])
             {
                 found.push(Named { name: cut, value });
             }
@@ -131,6 +132,12 @@ pub(super) fn is_flag(value: &[u8]) -> bool {
 /// `key="password"`: what is called a key names a secret and is none.
 fn names_a_secret(name: &str, value: &[u8]) -> bool {
     name.eq_ignore_ascii_case("key") && std::str::from_utf8(value).is_ok_and(names::is_name_only)
+}
+
+/// `…Gm8hcJWt24W=">`: the filling of base 64 is no sign, and the quote behind it begins nothing.
+fn ends_base64(name: &str, value: &[u8]) -> bool {
+    let is_behind = value.first().is_none_or(|b| b">,;:)]} /\\".contains(b));
+    is_behind && random::is_code(name)
 }
 
 fn skip(bytes: &[u8], from: usize, set: &[u8], most: usize) -> usize {
@@ -202,9 +209,10 @@ fn open_end(bytes: &[u8], name: &str, from: usize, is_first: bool) -> Option<Ran
     let is_code = matches!(bytes.get(end), Some(b'(' | b'[' | b'{')) || text.contains("::");
     let letters = text.bytes().filter(u8::is_ascii_alphabetic).count();
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let looks = match is_close {
-        true => random::is_code(text),
-        false => letters + digits >= SHORTEST && letters > 0 && !text.contains('.'),
+    let looks = if is_close {
+        random::is_code(text)
+    } else {
+        letters + digits >= SHORTEST && letters > 0 && !text.contains('.')
     };
     let is_number = !is_close && letters == 0 && digits >= 4 && has_part(NUMBERS);
     let is_secret = !is_code && digits > 0 && (looks || is_number);
@@ -231,11 +239,11 @@ fn alone(bytes: &[u8], from: usize) -> Option<Range<usize>> {
     let word = std::str::from_utf8(&bytes[from..end]).ok()?;
     let word = word.trim_end_matches([',', ';', '"', '\'']);
     // What ends in a bracket goes on in the next line; `String!` is a type of GraphQL.
-    let is_whole = !word.ends_with(['{', '(', '[']) && !(word.ends_with('!') && is_name(word));
+    let goes_on = word.ends_with(['{', '(', '[']) || (word.ends_with('!') && is_name(word));
     let has_some = word
         .bytes()
         .any(|b| b.is_ascii_alphanumeric() || !b.is_ascii());
-    (is_last && is_whole && has_some).then_some(from..from + word.len())
+    (is_last && !goes_on && has_some).then_some(from..from + word.len())
 }
 
 fn is_name(word: &str) -> bool {

@@ -52,6 +52,23 @@ const PARTS: &[&str] = &[
     "motdepasse",
     "contrasena",
     "wresult",
+    "recoverycode",
+    "backupcode",
+    "verificationcode",
+    "securitycode",
+    "activationcode",
+    "confirmationcode",
+    "resetcode",
+    "invitecode",
+    "invitationcode",
+    "logincode",
+    "accesscode",
+    "onetimecode",
+    "smscode",
+    "pincode",
+    "usercode",
+    "devicecode",
+    "2fa",
 ];
 
 /// A name that is one of these, or has one as a word of its own, names a secret.
@@ -182,7 +199,7 @@ pub(super) fn flat(name: &str) -> String {
 }
 
 /// The words of a name, which separators, capitals or digits divide.
-fn words(name: &str) -> Vec<String> {
+pub(super) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut after_lower = false;
     for character in name.chars() {
@@ -235,6 +252,8 @@ mod tests {
             "access_token",
             "pin",
             "card.number",
+            "recovery_code",
+            "pincode",
         ] {
             assert!(is_sensitive(name), "{name}");
         }

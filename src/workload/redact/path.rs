@@ -3,7 +3,7 @@
 
 use super::{
     Kind, Redactor,
-    encoded::{encode, percent_decode},
+    encoded::{encoded_like, percent_decode},
     names, random,
     rules::Fate,
 };
@@ -11,18 +11,32 @@ use crate::workload::endpoint::is_hex;
 
 /// Hexadecimal path segments of at least this length may be session or reset tokens.
 const SECRET_HEX: usize = 32;
-/// Behind these a segment that is no word is a secret: `/reset/8f3k2j9d`.
+/// Behind a segment with one of these words one that is no word is a secret: `/reset/8f3k2j9d`,
+/// `/magic-link/8f3k2j9d`.
 const FOLLOWED: &[&str] = &[
     "invite",
+    "invites",
     "invitation",
+    "invitations",
     "reset",
+    "recover",
+    "recovery",
     "verify",
+    "verification",
     "confirm",
+    "confirmation",
     "activate",
+    "activation",
     "unlock",
     "magic",
     "unsubscribe",
     "share",
+    "shared",
+    "shares",
+    "signup",
+    "onboarding",
+    "join",
+    "optin",
 ];
 /// What browsers load beside a page; the names of such files often hold digests of their content.
 const ASSETS: &[&str] = &[
@@ -63,7 +77,11 @@ impl Redactor {
     /// What becomes of a segment behind another.
     fn behind(&self, before: &str, segment: &str) -> Option<Fate> {
         let flat = names::flat(before);
-        let tells = FOLLOWED.contains(&&*flat) || self.is_secret_name(before);
+        let tells = FOLLOWED.contains(&&*flat)
+            || names::words(before)
+                .iter()
+                .any(|word| FOLLOWED.contains(&&**word))
+            || self.is_secret_name(before);
         let is_coded = random::is_code(segment) && file_name(segment).is_none();
         (tells && is_coded).then_some(Fate::Secret)
     }
@@ -79,7 +97,7 @@ impl Redactor {
             (None, None) if is_hex(decoded, SECRET_HEX) => self.secret(Kind::Token, decoded),
             (None, None) => self.unnamed(decoded, 0),
         };
-        let replaced = replaced.map(|value| encode(&value).replace('+', "%20"));
+        let replaced = replaced.map(|value| encoded_like(name, &value, false));
         let mut shown = replaced.unwrap_or(name.to_owned());
         for parameter in parts {
             shown.push(';');
@@ -90,6 +108,15 @@ impl Redactor {
 }
 
 impl Redactor {
+    /// What becomes of the name of a file that stands alone.
+    pub(super) fn file_name(&mut self, name: &str) -> Option<String> {
+        self.note_name("filename");
+        match file_name(name) {
+            Some((stem, extension)) => self.file(name, stem, extension),
+            None => self.unnamed(name, 0),
+        }
+    }
+
     /// What becomes of the name of a file.
     fn file(&mut self, name: &str, stem: &str, extension: &str) -> Option<String> {
         let before = self.place();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::{
     DEEPEST, Kind, Redactor,
-    encoded::{base64_text, encode, percent_decode},
+    encoded::{base64_text, encoded_like, percent_decode},
     random::is_identifier,
     rules::Fate,
 };
@@ -21,10 +21,11 @@ impl Redactor {
         let decode = |text: &str| percent_decode(&text.replace('+', " "));
         let Some((raw_name, raw_value)) = pair.split_once('=') else {
             let replaced = self.unnamed(&decode(pair), depth);
-            return replaced.map_or(pair.into(), |value| encode(&value).into());
+            return replaced.map_or(pair.into(), |value| encoded_like(pair, &value, true).into());
         };
         let (name, value) = (decode(raw_name), decode(raw_value));
-        let shown_name = self.free_text(&name).map(|name| encode(&name));
+        let shown_name = self.free_text(&name);
+        let shown_name = shown_name.map(|name| encoded_like(raw_name, &name, true));
         self.note_name(&name);
         let shown_value = match self.fate(&name) {
             _ if value.is_empty() => None,
@@ -38,7 +39,9 @@ impl Redactor {
             return pair.into();
         }
         let name = shown_name.unwrap_or(raw_name.to_owned());
-        let value = shown_value.map_or(raw_value.to_owned(), |value| encode(&value));
+        let value = shown_value.map_or(raw_value.to_owned(), |value| {
+            encoded_like(raw_value, &value, true)
+        });
         format!("{name}={value}").into()
     }
 

@@ -20,7 +20,7 @@ mod template;
 
 use std::{borrow::Cow, collections::BTreeMap, path::Path};
 
-use super::Request;
+use super::{Request, redact};
 use crate::text::printable_cut;
 use labels::Labels;
 use picks::Picks;
@@ -36,6 +36,9 @@ pub use template::{Lacking, Template};
 
 /// Header fields that name one request or one trace: a recorded one is never sent again.
 const RENEWED: [&str; 3] = ["idempotency-key", "x-idempotency-key", "traceparent"];
+/// Why a text of a rule is refused.
+const SECRET: &str = "holds a secret, which the run file and the reports would show; give a header \
+                      field or cookie by -H @FILE or --auth-cmd, another value by {{pick:FILE}}";
 /// The longest name of a rule.
 const LONGEST_NAME: usize = 40;
 
@@ -338,6 +341,10 @@ impl Rule {
                 "needs a name of up to 40 letters, digits, `-`, `_` and `.`",
             ));
         }
+        // Before a message could repeat it.
+        if holds_secret(settings) {
+            return Err(refuse(SECRET));
+        }
         let place = |text: &str, why| RuleError::Place(name.clone(), printable_cut(text, 80), why);
         let source = match (&settings.extract, &settings.value) {
             (Some(extract), None) => {
@@ -352,7 +359,10 @@ impl Rule {
         }
         let into = settings.replace.iter().map(|it| {
             let put = Put::parse(&it.at).map_err(|why| place(&it.at, why))?;
-            Ok((it.r#in.clone(), put))
+            match &source {
+                Source::Text(text) if put.is_for_secrets() && !is_made(text) => Err(refuse(SECRET)),
+                _ => Ok((it.r#in.clone(), put)),
+            }
         });
         Ok(Self {
             into: into.collect::<Result<_, _>>()?,
@@ -360,6 +370,23 @@ impl Rule {
             source,
         })
     }
+}
+
+/// Whether a text of a rule looks like a secret; rules are stored with every run.
+fn holds_secret(settings: &RuleSettings) -> bool {
+    let value = settings
+        .value
+        .iter()
+        .flat_map(|it| placeholder::literals(it));
+    let places = settings.replace.iter().map(|it| it.at.as_str());
+    let looks = |text: &str| redact::holds_secret(text);
+    value.chain(places).any(looks)
+}
+
+/// Whether a value is made anew, or too short to be a secret.
+fn is_made(text: &str) -> bool {
+    let letters = text.bytes().filter(u8::is_ascii_alphanumeric).count();
+    placeholder::has_any(text) || letters < 6
 }
 
 /// Whether a field of this name gets another value each time it is sent.

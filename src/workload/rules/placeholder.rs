@@ -103,6 +103,17 @@ fn next(text: &str) -> Option<(&str, Word<'_>, &str)> {
     None
 }
 
+/// What stands around the placeholders of a text.
+pub(super) fn literals(text: &str) -> Vec<&str> {
+    let (mut parts, mut rest) = (Vec::new(), text);
+    while let Some((before, _, behind)) = next(rest) {
+        parts.push(before);
+        rest = behind;
+    }
+    parts.push(rest);
+    parts
+}
+
 /// Whether the text holds a placeholder.
 pub(super) fn has_any(text: &str) -> bool {
     next(text).is_some()

@@ -12,7 +12,10 @@ use super::{
     json,
     pattern::{Pattern, divide},
 };
-use crate::workload::{Request, headers, redact::percent_decode};
+use crate::workload::{
+    Request, headers,
+    redact::{names::is_sensitive, percent_decode},
+};
 
 /// One place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +102,17 @@ impl Put {
             }
         };
         Ok(Self { place, pattern })
+    }
+
+    /// Whether what goes there is a secret by its name.
+    pub(super) fn is_for_secrets(&self) -> bool {
+        match &self.place {
+            Place::Header(name) => headers::is_credential(name),
+            Place::Cookie(_) => true,
+            Place::Query(name) | Place::Form(name) => is_sensitive(name),
+            Place::Json(pointer) => is_sensitive(pointer.rsplit('/').next().unwrap_or_default()),
+            Place::Segment(_) | Place::Body => false,
+        }
     }
 
     /// Where that is in a request; nowhere when it does not carry such a value. Header fields and

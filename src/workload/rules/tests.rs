@@ -212,3 +212,46 @@ fn each_wrong_rule_says_what_is_wrong() {
     let error = rules.check(&known, Path::new(".")).unwrap_err().to_string();
     assert!(error.contains("no endpoint `POST /send`"), "{error}");
 }
+
+#[test]
+fn a_rule_holds_no_secret() {
+    let rule = |value: &str, at: &str| {
+        let text = format!(
+            "[[rule]]\nname = 'a'\nvalue = '{value}'\nreplace = [{{ in = 'GET /a', at = '{at}' }}]"
+        );
+        Rules::new(&settings(&text), (true, true))
+    };
+    let issued = concat!("ghp", "_16C7e42F292c6912E7710c838347Ae178B4a");
+    for (value, at) in [
+        ("staging-user", "header:authorization"),
+        ("staging-user", "header:X-Api-Key"),
+        ("staging-user", "cookie:sid"),
+        ("hunter2", "form:password"),
+        ("hunter2", "json:/user/password"),
+        (issued, "query:page"),
+        ("Bearer Zx81kQp02Lm7aaPq", "header:x-a"),
+        ("Ab3dE5fG7hI9jK1mN3pQ5rS7-{{seq}}", "query:page"),
+        ("a", "header:authorization ~ Bearer Zx81kQp02Lm7aaPq {}"),
+        ("a", "header:authorization ~ Bearer Zx81kQp02Lm7aaPq"),
+    ] {
+        let error = rule(value, at).unwrap_err().to_string();
+        assert!(
+            error.contains("-H @FILE or --auth-cmd"),
+            "{value} {at}: {error}"
+        );
+        assert!(
+            !error.contains("Zx81") && !error.contains(value.get(3..).unwrap_or("?")),
+            "{error}"
+        );
+    }
+    for (value, at) in [
+        ("staging-user", "form:user"),
+        ("{{pick:tokens.txt}}", "header:authorization ~ Bearer {}"),
+        ("load-{{seq}}@shop.test", "form:email"),
+        ("{{uuid}}", "header:X-Api-Key"),
+        ("Bearer {{pick:tokens.txt}}", "header:authorization"),
+        ("de-CH", "header:accept-language"),
+    ] {
+        assert!(rule(value, at).is_ok(), "{value} {at}");
+    }
+}

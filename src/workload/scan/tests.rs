@@ -202,6 +202,19 @@ fn no_name_and_no_excerpt_shows_a_secret() {
 }
 
 #[test]
+fn names_of_endpoints_hold_pseudonyms_and_no_secrets() {
+    let header =
+        |path: &str| format!("{{\"proofload_workload\":1,\"endpoints\":{{\"GET {path}\":1}}}}\n");
+    let secret = "/reset-password/8f3k2j9d";
+    for key in 0..200 {
+        let mut redactor = Redactor::with_key([key; 32]);
+        let shown = redactor.path(secret);
+        assert_eq!(found(header(&shown).as_bytes()), [], "{shown}");
+    }
+    assert_eq!(found(header(secret).as_bytes()).len(), 1);
+}
+
+#[test]
 fn values_behind_a_colon_are_found_and_sentences_are_not() {
     let text = "X-Api-Key: Zx81kQp02Lm7\nX-Auth-Token: Zx81kQp02Lm7\nPassword: hunter2\n\
         Authorization: Token 9f8a7b6c5d4e3f2a1b\nCookie: theme=dark; sid=9f8a7b6c5d4e3f2a1b\n\

@@ -5,6 +5,8 @@ use super::Stream;
 const DIGITS: &[u8] = b"0123456789";
 const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+/// So many of the letters are hexadecimal digits.
+const HEX: usize = 6;
 /// Values with fewer free characters carry no mark.
 const MARKED_LEAST: usize = 6;
 
@@ -103,6 +105,9 @@ impl Shape {
             from = at;
             bits += match letters {
                 26 => 4.7,
+                20 => 4.3,
+                4 => 2.0,
+                2 => 1.0,
                 10 => 3.3,
                 9 => 3.1,
                 _ => 2.5,
@@ -144,15 +149,43 @@ impl Shape {
     }
 
     fn text(value: &str, is_hex: bool, keeps_others: bool) -> Self {
-        let most = if is_hex { 6 } else { 26 };
-        let slots = value.chars().map(|c| match c {
-            '0'..='9' => Slot::From(DIGITS),
-            'a'..='z' => Slot::From(&LOWER[..most]),
-            'A'..='Z' => Slot::From(&UPPER[..most]),
-            _ if c.is_ascii() && keeps_others => Slot::Stays(c),
-            _ => Slot::From(LOWER),
+        // How far the value is in what may be a percent escape.
+        let mut escape = None;
+        let slots = value.chars().map(|c| {
+            let letters = match (escape, c.is_ascii_hexdigit()) {
+                _ if is_hex => 0..HEX,
+                // What is an escape stays one, and what is none does not become one by chance.
+                (Some(_), true) => 0..HEX,
+                (Some(_), false) => HEX..26,
+                (None, _) => 0..26,
+            };
+            let is_first = escape == Some(0);
+            escape = match (escape, c) {
+                (_, '%') if keeps_others => Some(0),
+                (Some(0), _) if c.is_ascii_hexdigit() => Some(1),
+                _ => None,
+            };
+            match c {
+                '0'..='9' if is_first => Slot::From(first_digits(c)),
+                '0'..='9' => Slot::From(DIGITS),
+                'a'..='z' => Slot::From(&LOWER[letters]),
+                'A'..='Z' => Slot::From(&UPPER[letters]),
+                _ if c.is_ascii() && keeps_others => Slot::Stays(c),
+                _ => Slot::From(&LOWER[letters]),
+            }
         });
         Self(slots.collect())
+    }
+}
+
+/// With what an escape may begin that begins with this: those of control characters, of signs and
+/// digits, of letters, and of what is no ASCII stay such.
+fn first_digits(digit: char) -> &'static [u8] {
+    match digit {
+        '0' | '1' => &DIGITS[..2],
+        '2' | '3' => &DIGITS[2..4],
+        '4'..='7' => &DIGITS[4..8],
+        _ => &DIGITS[8..],
     }
 }
 
@@ -191,7 +224,8 @@ fn is_address(name: &str, domain: &str) -> bool {
 
 fn is_hex(value: &str) -> bool {
     let letters = || value.bytes().filter(u8::is_ascii_alphanumeric);
-    letters().count() >= 8
+    value.is_ascii()
+        && letters().count() >= 8
         && letters().all(|b| b.is_ascii_hexdigit())
         && letters().any(|b| b.is_ascii_digit())
 }
