@@ -32,6 +32,7 @@ mod progress;
 mod publish;
 mod ready;
 mod record;
+mod replace;
 mod report;
 mod resume;
 mod run;

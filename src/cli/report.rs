@@ -12,6 +12,7 @@ use clap::Args;
 use super::{
     again::{Again, again},
     exit::{self, Failure},
+    replace::{Ours, check_place},
     say,
 };
 use crate::{
@@ -192,28 +193,19 @@ fn begins_with(path: &Path, mark: &[u8]) -> bool {
 
 /// Whether the file may be written: the place is free, or holds a report of ours.
 fn check_output(path: &Path, force: bool) -> anyhow::Result<()> {
-    let shown = path.display();
-    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-    if parent.is_some_and(|parent| !parent.is_dir()) {
-        bail!("-o {shown}: there is no such directory; create it first");
-    }
-    let Ok(facts) = std::fs::symlink_metadata(path) else {
-        return Ok(());
+    let reports = Ours {
+        name: "report of proofload's",
+        begins: "",
+        holds: &[
+            "name=\"generator\" content=\"proofload ",
+            "\"proofload.report.v",
+            "\"proofload.overview.v",
+            "\"proofload.run_report.v",
+        ],
+        or_device: false,
     };
-    if facts.is_dir() {
-        bail!("-o {shown} is a directory; name a file in it");
-    }
-    let marks: [&[u8]; 4] = [
-        b"name=\"generator\" content=\"proofload ",
-        b"\"proofload.report.v",
-        b"\"proofload.overview.v",
-        b"\"proofload.run_report.v",
-    ];
-    let is_ours = facts.is_file() && marks.iter().any(|mark| begins_with(path, mark));
-    if !force && !is_ours && (facts.len() > 0 || !facts.is_file()) {
-        bail!("-o {shown} is there and is no report of proofload's; name another file, or --force");
-    }
-    Ok(())
+    let place = check_place(path, reports, Some(force));
+    place.with_context(|| format!("-o {}", path.display()))
 }
 
 /// The way from a directory to a file as a link, each byte that could mean something else
@@ -260,10 +252,10 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_ours_is_replaced() {
+    fn only_a_report_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index.html");
-        let may = |force| check_output(&path, force).map_err(|error| error.to_string());
+        let may = |force| check_output(&path, force).map_err(|error| format!("{error:#}"));
         assert_eq!(may(false), Ok(()));
         std::fs::write(&path, "").unwrap();
         assert_eq!(may(false), Ok(()));
@@ -276,23 +268,5 @@ mod tests {
         std::fs::write(&path, "my thesis").unwrap();
         assert!(may(false).unwrap_err().contains("no report"));
         assert_eq!(may(true), Ok(()));
-        std::fs::remove_file(&path).unwrap();
-        let thesis = dir.path().join("thesis");
-        std::fs::write(&thesis, "").unwrap();
-        std::os::unix::fs::symlink(&thesis, &path).unwrap();
-        assert!(may(false).unwrap_err().contains("no report"));
-        assert!(
-            check_output(dir.path(), true)
-                .unwrap_err()
-                .to_string()
-                .contains("directory")
-        );
-        let nowhere = dir.path().join("no/where.html");
-        assert!(
-            check_output(&nowhere, false)
-                .unwrap_err()
-                .to_string()
-                .contains("create")
-        );
     }
 }

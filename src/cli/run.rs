@@ -2,13 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::Read,
     path::{Path, PathBuf},
     slice,
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::{
@@ -26,6 +24,7 @@ use super::{
     probes,
     progress::Progress,
     ready::{self, Asked},
+    replace::{RUN, check_place},
     say,
     settings::LoadSettings,
     trust,
@@ -75,6 +74,9 @@ pub(super) struct RunArgs {
         required_unless_present = "save_baseline"
     )]
     output: Option<PathBuf>,
+    /// Replaces the run file whatever is there
+    #[arg(long)]
+    force: bool,
     /// Keeps the run as the newest of this name in baselines/, for `compare --baseline NAME`
     #[arg(long, value_name = "NAME")]
     save_baseline: Option<String>,
@@ -127,7 +129,6 @@ impl RunArgs {
         let settings = looped(self.loops, settings, &workload)?;
         let baseline = self.baseline()?;
         let output = self.output(baseline.as_ref())?;
-        check_output(&output).map_err(Failure::usage)?;
         self.safety.check_methods(&workload)?;
         let given = (self.target.as_deref(), self.target_cmd.as_deref());
         let origin = local::origin("--target", given, &mut Ports::default())?;
@@ -198,8 +199,16 @@ impl RunArgs {
         Ok(Some(name))
     }
 
-    /// Where the run file goes; without -o, beside the baselines until it is one.
+    /// Where the run file goes, checked; without -o, beside the baselines until it is one.
     fn output(&self, baseline: Option<&BaselineName>) -> Result<PathBuf, Failure> {
+        let output = self.place(baseline)?;
+        let checked = check_place(&output, RUN, Some(self.force));
+        let checked = checked.with_context(|| format!("-o {}", output.display()));
+        checked.map_err(Failure::usage)?;
+        Ok(output)
+    }
+
+    fn place(&self, baseline: Option<&BaselineName>) -> Result<PathBuf, Failure> {
         match (&self.output, baseline) {
             (Some(output), _) => Ok(output.clone()),
             (None, None) => Err(Failure::usage(anyhow!(
@@ -442,34 +451,6 @@ pub(super) fn check_rounds(settings: &LoadSettings, layout: Layout) -> Result<()
             layout.rounds,
             seconds(layout.slot_ns)
         )));
-    }
-    Ok(())
-}
-
-/// Whether the run file may be written: the place is free, or holds a run file. Anything else,
-/// such as the workload itself, is not ours to replace.
-fn check_output(path: &Path) -> anyhow::Result<()> {
-    let shown = path.display();
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    if parent.is_some_and(|parent| !parent.is_dir()) {
-        bail!("-o {shown}: there is no such directory; create it first");
-    }
-    let Ok(facts) = std::fs::metadata(path) else {
-        return Ok(());
-    };
-    if facts.is_dir() {
-        bail!("{shown} is a directory; name a file for -o");
-    }
-    if facts.is_file() && facts.len() > 0 {
-        let mut head = Vec::new();
-        let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
-        file.take(4096).read_to_end(&mut head)?;
-        let mark = b"\"proofload_run\"";
-        if !head.windows(mark.len()).any(|window| window == mark) {
-            bail!("{shown} is there and is no run file; name another file for -o");
-        }
     }
     Ok(())
 }

@@ -30,6 +30,7 @@ mod mutated;
 mod nginx_h2;
 mod observed;
 mod refusals;
+mod replaced;
 mod reports;
 mod runs;
 mod secrets;
