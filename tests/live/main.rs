@@ -40,4 +40,5 @@ mod taxonomy;
 mod timing;
 mod tls;
 mod traps;
+mod unredacted;
 mod verdicts;
