@@ -27,7 +27,7 @@ use crate::{
     staging::Local,
     store::{OutDir, RunLog, create_log},
     units::Span,
-    workload::{Address, Target, Workload},
+    workload::{Address, Target, Workload, redact::masked_command},
 };
 
 /// A deployment that stands beside a stored run.
@@ -103,7 +103,7 @@ impl Live<'_> {
         let build = Build {
             who: self.side.name(),
             command,
-            log: create_log(&log, command).map_err(Failure::usage)?,
+            log: create_log(&log, &masked_command(command)).map_err(Failure::usage)?,
             within: self.start_within,
         };
         let started = local::start(build, &self.target, addresses, asked).await;

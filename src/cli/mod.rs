@@ -8,6 +8,7 @@ mod bodies;
 mod calibrate;
 mod calibration;
 mod ci;
+mod command;
 mod commit;
 mod compare;
 mod demo;

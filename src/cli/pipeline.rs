@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 
 use super::{
-    bodies,
+    bodies, command,
     exit::{self, Failure},
     host, input, labels,
     local::{self, Build},
@@ -33,7 +33,7 @@ use crate::{
     store::{OutDir, RunLog, create_log},
     tls::Trust,
     units::Span,
-    workload::{Address, Target, Workload},
+    workload::{Address, Target, Workload, redact::masked_command},
 };
 
 /// A comparison whose flags and files were checked.
@@ -113,7 +113,7 @@ impl Pipeline {
             let build = Build {
                 who: side.name(),
                 command,
-                log: create_log(&log, command).map_err(Failure::usage)?,
+                log: create_log(&log, &masked_command(command)).map_err(Failure::usage)?,
                 within: self.start_within,
             };
             let nothing = Probes::default();
@@ -285,7 +285,7 @@ impl Pipeline {
             rate: labels::rate(&self.workload, prepared.arrivals),
             seed: prepared.experiment.load.seed,
             configuration: self.configuration(prepared),
-            command: labels::command(prepared.experiment.load.seed),
+            command: command::again(prepared.experiment.load.seed),
             exit_code: exit::of_run(ended.interrupt, ended.storage.is_none(), verdict),
             expires_at: None,
             notes,
@@ -343,7 +343,7 @@ impl Pipeline {
         let policy = prepared.experiment.judgement.as_ref().map(|it| &it.policy);
         serde_json::json!({
             "title": self.title,
-            "command_line": labels::command(prepared.experiment.load.seed),
+            "command_line": command::again(prepared.experiment.load.seed),
             "load": self.load,
             "limits": input::limits_record(&prepared.experiment.load.limits),
             "gate": {

@@ -13,6 +13,7 @@ use super::{
     StdoutFormat,
     auth::Credentials,
     ci::{self, CiFlag},
+    command,
     commit::Commit,
     exit::{self, Failure},
     host,
@@ -40,7 +41,7 @@ use crate::{
     store::{BASELINES, BaselineName, Baselines, RunLog, create_log},
     tls::Trust,
     units::{SECOND_NS, Span, seconds},
-    workload::{Target, Workload},
+    workload::{Target, Workload, redact::masked_command},
 };
 
 /// Slots are no longer than this, so that a killed run loses little, in nanoseconds.
@@ -130,6 +131,7 @@ impl RunArgs {
         let baseline = self.baseline()?;
         let output = self.output(baseline.as_ref())?;
         self.safety.check_methods(&workload)?;
+        command::note_secrets(&[("--target-cmd", &self.target_cmd)]);
         let given = (self.target.as_deref(), self.target_cmd.as_deref());
         let origin = local::origin("--target", given, &mut Ports::default())?;
         let mut target = self.safety.target(&origin.url, headers, &file)?;
@@ -255,7 +257,7 @@ impl RunArgs {
     fn build<'a>(&self, command: &'a str, output: &Path) -> Result<Build<'a>, Failure> {
         let mut log = output.to_owned().into_os_string();
         log.push(".log");
-        let log = create_log(Path::new(&log), command).map_err(Failure::usage)?;
+        let log = create_log(Path::new(&log), &masked_command(command)).map_err(Failure::usage)?;
         Ok(Build {
             who: "target",
             command,
@@ -280,7 +282,7 @@ impl RunArgs {
         };
         let tls = self.safety.tls.record();
         let limits = input::limits_record(&load.limits);
-        let command = &self.target_cmd;
+        let command = self.target_cmd.as_deref().map(masked_command);
         let record = serde_json::json!({
             "load": settings, "limits": limits, "tls": tls, "command": command,
             "replay": workload.rules().settings(),

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 
 use super::{
     again::rate,
-    commit,
+    command, commit,
     exit::{self, Failure},
     labels,
     local::Origin,
@@ -366,7 +366,7 @@ impl Apart {
             rate: rate(&self.sides[0].run.header),
             seed: header.seed,
             configuration: header.config,
-            command: labels::command(header.seed),
+            command: command::again(header.seed),
             // Known once everything is stored.
             exit_code: exit::PASS,
             expires_at: None,
