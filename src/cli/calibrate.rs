@@ -140,6 +140,7 @@ impl CalibrateArgs {
             allowed,
             earlier: None,
             calibration: None,
+            facts: Default::default(),
             remarks: Vec::new(),
         };
         let quarters = Quarters {

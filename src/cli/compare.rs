@@ -167,6 +167,7 @@ impl CompareArgs {
             allowed,
             earlier,
             calibration,
+            facts: Default::default(),
             remarks,
         };
         pipeline.exec().await

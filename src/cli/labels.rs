@@ -7,7 +7,7 @@ use crate::{
     clock::wall_ns,
     replay::{Arrangement, Arrivals, mean_rate},
     report::Place,
-    run::{Labels, Recorded, TargetRecord, WorkloadRecord},
+    run::{Facts, Labels, Recorded, TargetRecord, WorkloadRecord},
     units::{Span, whole},
     workload::{EndpointFacts, Protocol, Target, Workload, WorkloadError, recording},
 };
@@ -16,13 +16,14 @@ use crate::{
 pub(super) fn target_record(
     resolved: Option<&Target>,
     target: &Target,
-    labels: &Labels,
+    (labels, facts): (&Labels, &Facts),
 ) -> TargetRecord {
     let address = resolved.and_then(|target| target.address.as_ref());
     TargetRecord {
         url: target.url.to_string(),
         address: address.map(ToString::to_string).unwrap_or_default(),
         labels: labels.clone(),
+        facts: facts.clone(),
     }
 }
 
@@ -83,7 +84,7 @@ pub(super) fn recorded(workload: &Workload, arrivals: Arrivals) -> crate::report
 }
 
 /// A target as reports name it.
-pub(super) fn place(target: &Target, labels: &Labels) -> Place {
+pub(super) fn place(target: &Target, (labels, facts): (&Labels, &Facts)) -> Place {
     let address = target.address.as_ref().map(ToString::to_string);
     Place {
         label: target.url.to_string(),
@@ -94,6 +95,7 @@ pub(super) fn place(target: &Target, labels: &Labels) -> Place {
             Protocol::Http2 => Some("HTTP/2".to_owned()),
         },
         labels: labels.clone(),
+        facts: facts.clone(),
     }
 }
 

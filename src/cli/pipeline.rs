@@ -28,7 +28,7 @@ use crate::{
     experiment::{Ended, News, conduct},
     replay::{Load, mean_rate},
     report::{Report, Subject, Totals},
-    run::{Labels, RunHeader, Side},
+    run::{Facts, Labels, RunHeader, Side},
     staging::{Local, Pin, Probes},
     store::{OutDir, RunLog, create_log},
     tls::Trust,
@@ -60,6 +60,8 @@ pub(super) struct Pipeline {
     pub(super) earlier: Option<Earlier>,
     /// What is known of the noise here.
     pub(super) calibration: Option<Calibration>,
+    /// What each side says of itself; known when it was asked.
+    pub(super) facts: [Facts; 2],
     /// What was found worth saying before anything was sent.
     pub(super) remarks: Vec<String>,
 }
@@ -153,6 +155,7 @@ impl Pipeline {
                 warnings = stale::check(&found, (&self.workload, &target), &asked).await?;
             }
             notes.extend(said);
+            self.facts[side.index()] = ready::facts(&found, addresses);
             all_found.push(found);
             load.targets[side.index()] = Some(target.clone());
             self.targets[side.index()] = target;
@@ -278,8 +281,8 @@ impl Pipeline {
             started_at,
             elapsed_ns: ended.footer.elapsed_ns
                 + self.earlier.as_ref().map_or(0, Earlier::elapsed_ns),
-            baseline: labels::place(&self.targets[0], &self.labels[0]),
-            candidate: labels::place(&self.targets[1], &self.labels[1]),
+            baseline: labels::place(&self.targets[0], self.known(Side::Baseline)),
+            candidate: labels::place(&self.targets[1], self.known(Side::Candidate)),
             workload: labels::workload(prepared.workload.clone()),
             arrangement: labels::arrangement(prepared.plan.layout.arrangement).to_owned(),
             rate: labels::rate(&self.workload, prepared.arrivals),
@@ -317,7 +320,7 @@ impl Pipeline {
                 labels::target_record(
                     prepared.experiment.load.targets[side.index()].as_ref(),
                     target,
-                    &self.labels[side.index()],
+                    self.known(side),
                 ),
             )
         });
@@ -332,6 +335,11 @@ impl Pipeline {
             plan: serde_json::to_value(&prepared.plan).unwrap_or_default(),
             config: self.configuration(prepared),
         }
+    }
+
+    /// What a side was built from, and what it said of itself.
+    fn known(&self, side: Side) -> (&Labels, &Facts) {
+        (&self.labels[side.index()], &self.facts[side.index()])
     }
 
     /// The effective settings, header values left out.

@@ -35,8 +35,8 @@ use crate::{
     compare::{Checkup, Warning},
     experiment::{Ended, Experiment, News, conduct},
     replay::{Layout, Load, mean_rate},
-    report::{RunReport, Totals},
-    run::{Labels, RunHeader, Side},
+    report::{self, RunReport, Totals},
+    run::{Facts, Labels, RunHeader, Side},
     staging::{Meter, Place},
     store::{BASELINES, BaselineName, Baselines, RunLog, create_log},
     tls::Trust,
@@ -156,15 +156,16 @@ impl RunArgs {
                 Some(local::start(build, &target, &addresses, &asked).await?)
             }
         };
-        let (_, notes) = ready::ask("target", &mut target, &addresses, &asked).await?;
+        let (found, notes) = ready::ask("target", &mut target, &addresses, &asked).await?;
         for note in ready::proxies().into_iter().chain(notes) {
             say(&format!("note: {}", crate::report::printable(&note)));
         }
+        let facts = ready::facts(&found, &addresses);
         load.targets = [None, Some(target.clone())];
         record["observe"] = serde_json::json!({ "target-resources": self.target_resources });
         let sources = resources.with_builds([None, build.as_ref()]);
         let code = self
-            .measure(load, (sources, &output), &target, record)
+            .measure(load, (sources, &output), (&target, &facts), record)
             .await;
         let code = code.map(|code| match &baseline {
             None => code,
@@ -294,12 +295,12 @@ impl RunArgs {
         &self,
         load: Load,
         (resources, output): ([Option<Meter>; 2], &Path),
-        target: &Target,
+        (target, facts): (&Target, &Facts),
         config: serde_json::Value,
     ) -> Result<u8, Failure> {
         let started_at = labels::now();
         let labels = self.labels();
-        let record = labels::target_record(Some(target), target, &labels);
+        let record = labels::target_record(Some(target), target, (&labels, facts));
         let header = RunHeader {
             proofload_run: crate::run::VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -336,7 +337,7 @@ impl RunArgs {
         progress.finish();
         ended.warnings.extend(shared);
         let stored = ended.storage.is_none();
-        let about = (target, started_at);
+        let about = (labels::place(target, (&labels, facts)), started_at);
         let code = self.conclude(&experiment.load, about, ended, (&totals, &checkup));
         if stored {
             say(&format!("run: {}", output.display()));
@@ -347,7 +348,7 @@ impl RunArgs {
     fn conclude(
         &self,
         load: &Load,
-        (target, started_at): (&Target, String),
+        (target, started_at): (report::Place, String),
         ended: Ended,
         (totals, checkup): (&Totals, &Checkup),
     ) -> u8 {
@@ -375,7 +376,7 @@ impl RunArgs {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,
             elapsed_ns: ended.footer.elapsed_ns,
-            target: labels::place(target, &self.labels()),
+            target,
             workload: labels::workload(labels::workload_record(&load.workload)),
             rate: labels::rate(&load.workload, load.arrivals),
             seed: load.seed,

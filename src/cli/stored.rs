@@ -351,6 +351,7 @@ impl Apart {
                 address: target.map(|target| target.url.clone()),
                 protocol: None,
                 labels: self.labels_of(side),
+                facts: target.map(|it| it.facts.clone()).unwrap_or_default(),
             }
         };
         let notes = Side::BOTH.map(|side| self.sides[side.index()].note(side.name()));

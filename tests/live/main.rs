@@ -15,6 +15,7 @@ mod calibrations;
 mod carried;
 mod closed;
 mod engine;
+mod facts;
 mod faultd;
 mod faults;
 mod fresh;
