@@ -38,6 +38,7 @@ mod secrets;
 mod sessions;
 mod stored;
 mod taxonomy;
+mod terminal;
 mod timing;
 mod tls;
 mod traps;
