@@ -175,6 +175,7 @@ fn place(header: &RunHeader, side: Side) -> Place {
         address: address.filter(|it| !it.is_empty()),
         protocol: None,
         labels: target.map(|it| it.labels.clone()).unwrap_or_default(),
+        facts: target.map(|it| it.facts.clone()).unwrap_or_default(),
     }
 }
 

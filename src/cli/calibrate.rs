@@ -10,6 +10,7 @@ use super::{
     DataFormat, StdoutFormat,
     auth::Credentials,
     calibration::{self, Place},
+    command,
     exit::{self, Failure},
     host,
     input::{self, Safety, Source},
@@ -134,6 +135,7 @@ impl CalibrateArgs {
             allowed,
             earlier: None,
             calibration: None,
+            facts: Default::default(),
             remarks: Vec::new(),
         };
         let quarters = Quarters {
@@ -147,12 +149,13 @@ impl CalibrateArgs {
 
     /// The two instances; a command without a port of its own can be started once only.
     fn origins(&self) -> Result<[Origin; 2], Failure> {
+        command::note_secrets(&[("--target-cmd", &self.target_cmd)]);
         let mut ports = Ports::default();
         let given = (self.target.as_deref(), self.target_cmd.as_deref());
         let first = origin("--target", given, &mut ports)?;
         let second = if let Some(twin) = &self.twin {
             origin("--twin", (Some(twin), None), &mut ports)?
-        } else if first.command.as_ref().is_some_and(|it| *it != first.label) {
+        } else if first.draws_port {
             origin("--target", given, &mut ports)?
         } else {
             Origin {

@@ -9,6 +9,7 @@ use super::{
     StdoutFormat,
     auth::{self, Credentials},
     calibration::{self, Place},
+    command,
     commit::CommitFlags,
     exit::Failure,
     input::{self, Safety, Source},
@@ -27,7 +28,7 @@ use crate::{
     run::{Labels, Side},
     store::OutDir,
     units::Span,
-    workload::{Target, Workload},
+    workload::{Target, Workload, redact::masked_command},
 };
 
 /// Flags of `proofload compare`.
@@ -166,6 +167,7 @@ impl CompareArgs {
             allowed,
             earlier,
             calibration,
+            facts: Default::default(),
             remarks,
         };
         pipeline.exec().await
@@ -260,6 +262,7 @@ impl CompareArgs {
         let workload = self.comparison.source.open(file, &settings)?;
         check_workload(&workload, like)?;
         self.comparison.safety.check_methods(&workload)?;
+        command::note_secrets(&[(&format!("{flag}-cmd"), command)]);
         let given = (url.as_deref(), command.as_deref());
         let origin = origin(flag, given, &mut Ports::default())?;
         let mut target = self.comparison.safety.target(&origin.url, headers, file)?;
@@ -316,14 +319,18 @@ impl ComparisonArgs {
         let place = Place::wanted(self.calibration.as_deref(), &self.source)?;
         let stored = place.map(|place| place.load()).transpose()?.flatten();
         let baseline = self.baseline_cmd.as_ref().or(self.baseline.as_ref());
-        let baseline = baseline.map_or("", String::as_str);
+        let baseline = masked_command(baseline.map_or("", String::as_str));
         let arrivals = input::arrivals(load, workload)?;
-        let there = calibration::environment(baseline, workload, arrivals);
+        let there = calibration::environment(&baseline, workload, arrivals);
         Ok(calibration::fitting(stored, &there))
     }
 
     /// Where the two sides are.
     fn origins(&self) -> Result<[Origin; 2], Failure> {
+        command::note_secrets(&[
+            ("--baseline-cmd", &self.baseline_cmd),
+            ("--candidate-cmd", &self.candidate_cmd),
+        ]);
         let mut ports = Ports::default();
         let baseline = (self.baseline.as_deref(), self.baseline_cmd.as_deref());
         let candidate = (self.candidate.as_deref(), self.candidate_cmd.as_deref());

@@ -103,6 +103,7 @@ impl DemoArgs {
             allowed: Vec::new(),
             earlier: None,
             calibration: None,
+            facts: Default::default(),
             remarks: Vec::new(),
         };
         let code = pipeline.exec().await?;

@@ -11,7 +11,9 @@ use clap::{Args, Subcommand};
 
 use super::{
     exit::{self, Failure},
-    print, say,
+    print,
+    replace::{WORKLOAD, check_place},
+    say,
     settings::FileSettings,
 };
 use crate::{
@@ -59,6 +61,9 @@ pub(super) struct CommonArgs {
     /// The workload: .jsonl, or .jsonl.zst for a compressed one
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Replaces the file at -o whatever it holds
+    #[arg(long)]
+    force: bool,
     /// Keeps requests to this host, as NAME or NAME:PORT; may be repeated [default: the host with
     /// the most requests]
     #[arg(long, value_name = "HOST")]
@@ -196,7 +201,7 @@ impl OneArgs {
         self,
         import: impl FnOnce(Input, &ImportOptions) -> Result<Imported, ImportError>,
     ) -> Result<u8, Failure> {
-        check_output(&self.common.output).map_err(Failure::usage)?;
+        check_output(&self.common.output, self.common.force).map_err(Failure::usage)?;
         let file = open(&self.file).map_err(Failure::usage)?;
         let imported = import(file, &self.common.options()?);
         self.common.finish(&shown(&self.file), imported)
@@ -208,7 +213,7 @@ impl ManyArgs {
         self,
         import: impl FnOnce(Vec<Input>, &ImportOptions) -> Result<Imported, ImportError>,
     ) -> Result<u8, Failure> {
-        check_output(&self.common.output).map_err(Failure::usage)?;
+        check_output(&self.common.output, self.common.force).map_err(Failure::usage)?;
         let stdin = self.files.iter().filter(|file| **file == Path::new("-"));
         if stdin.count() > 1 {
             return Err(Failure::usage(anyhow!(
@@ -277,11 +282,11 @@ fn body(folder: &Path, name: &str) -> Result<Vec<u8>, BodyFault> {
     Ok(body)
 }
 
-/// Refuses a name that no workload has.
+/// Refuses a name that no workload has, and the place of anything else.
 ///
 /// # Errors
-/// When it ends otherwise.
-pub(super) fn check_output(path: &Path) -> anyhow::Result<()> {
+/// When it ends otherwise, or a file is there that is no workload, unless by `force`.
+pub(super) fn check_output(path: &Path, force: bool) -> anyhow::Result<()> {
     let name = path
         .file_name()
         .and_then(|name| name.to_str())
@@ -296,7 +301,8 @@ pub(super) fn check_output(path: &Path) -> anyhow::Result<()> {
             path.display()
         ));
     }
-    Ok(())
+    let place = check_place(path, WORKLOAD, Some(force));
+    place.with_context(|| format!("-o {}", path.display()))
 }
 
 fn shown(path: &Path) -> String {

@@ -1,6 +1,6 @@
 //! What the commands share: flags that say what is sent to whom, made into checked values.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     replay::{Arrivals, Limits, mean_rate},
+    run::Run,
     staging::{Pin, check_host, check_pins, resolve},
     units::{SECOND_NS, Span, Speed},
     workload::{
@@ -193,22 +194,47 @@ impl Source {
 /// Refuses endpoints that look like secrets: they would stand in the run file and in every report.
 ///
 /// # Errors
-/// When one does.
+/// When one does (refused).
 pub(super) fn check_labels<'a>(
     source: &str,
     labels: impl Iterator<Item = &'a String>,
 ) -> Result<(), Failure> {
-    let found = labels.filter(|label| looks_secret(label)).take(3);
-    let found: Vec<String> = found.map(|label| masked(label)).collect();
+    check_redacted(source, labels, "")
+}
+
+/// The same for what a run has stored already.
+///
+/// # Errors
+/// When one does (refused).
+pub(super) fn check_stored<'a>(
+    source: &str,
+    labels: impl Iterator<Item = &'a String>,
+) -> Result<(), Failure> {
+    check_redacted(source, labels, ", and measure again")
+}
+
+fn check_redacted<'a>(
+    source: &str,
+    labels: impl Iterator<Item = &'a String>,
+    then: &str,
+) -> Result<(), Failure> {
+    let found: BTreeSet<&String> = labels.filter(|label| looks_secret(label)).collect();
+    let found: Vec<String> = found.iter().take(3).map(|label| masked(label)).collect();
     if found.is_empty() {
         return Ok(());
     }
     Err(Failure::refused(anyhow!(
         "{source} is not redacted: its endpoints hold what looks like secrets, which every report \
          would show ({}); see proofload scan, import the recording again, or give those requests \
-         another `endpoint`",
+         another `endpoint`{then}",
         found.join(", ")
     )))
+}
+
+/// Every endpoint that a run file names, some more than once.
+pub(super) fn endpoints(run: &Run) -> impl Iterator<Item = &String> {
+    let measured = run.slots.iter().flat_map(|slot| slot.endpoints.keys());
+    measured.chain(run.header.workload.recorded.keys())
 }
 
 /// When requests are due.

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 
 use super::{
     exit::{self, Failure},
-    print, say,
+    print,
+    replace::{PICTURE, check_place},
+    say,
     settings::FileSettings,
 };
 use crate::{
@@ -25,6 +28,9 @@ pub(super) struct InspectArgs {
     /// Draws the rate over the time into this file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Replaces the file at --svg whatever it holds
+    #[arg(long, requires = "svg")]
+    force: bool,
     /// Prints the rules that would carry values of answers over to later requests, ready for
     /// proofload.toml, in place of the picture
     #[arg(long)]
@@ -37,6 +43,11 @@ pub(super) struct InspectArgs {
 impl InspectArgs {
     /// Reads the workload once and prints what is in it.
     pub(super) fn exec(self) -> Result<u8, Failure> {
+        if let Some(svg) = &self.svg {
+            let place = check_place(svg, PICTURE, Some(self.force));
+            let place = place.with_context(|| format!("--svg {}", svg.display()));
+            place.map_err(Failure::usage)?;
+        }
         let file = FileSettings::find(self.config.as_deref()).map_err(Failure::usage)?;
         let workload = Workload::open(&self.file).map_err(Failure::usage)?;
         if self.suggest {

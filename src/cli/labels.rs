@@ -1,4 +1,4 @@
-//! What run files and reports say of a run: targets, workload, load and command line in words.
+//! What run files and reports say of a run: targets, workload and load in words.
 //! No header value passes through here.
 
 use std::collections::BTreeMap;
@@ -7,24 +7,23 @@ use crate::{
     clock::wall_ns,
     replay::{Arrangement, Arrivals, mean_rate},
     report::Place,
-    run::{Labels, Recorded, TargetRecord, WorkloadRecord},
+    run::{Facts, Labels, Recorded, TargetRecord, WorkloadRecord},
     units::{Span, whole},
-    workload::{
-        EndpointFacts, Protocol, Target, Workload, WorkloadError, recording, redact::masked,
-    },
+    workload::{EndpointFacts, Protocol, Target, Workload, WorkloadError, recording},
 };
 
 /// A target as the run file names it.
 pub(super) fn target_record(
     resolved: Option<&Target>,
     target: &Target,
-    labels: &Labels,
+    (labels, facts): (&Labels, &Facts),
 ) -> TargetRecord {
     let address = resolved.and_then(|target| target.address.as_ref());
     TargetRecord {
         url: target.url.to_string(),
         address: address.map(ToString::to_string).unwrap_or_default(),
         labels: labels.clone(),
+        facts: facts.clone(),
     }
 }
 
@@ -85,7 +84,7 @@ pub(super) fn recorded(workload: &Workload, arrivals: Arrivals) -> crate::report
 }
 
 /// A target as reports name it.
-pub(super) fn place(target: &Target, labels: &Labels) -> Place {
+pub(super) fn place(target: &Target, (labels, facts): (&Labels, &Facts)) -> Place {
     let address = target.address.as_ref().map(ToString::to_string);
     Place {
         label: target.url.to_string(),
@@ -96,6 +95,7 @@ pub(super) fn place(target: &Target, labels: &Labels) -> Place {
             Protocol::Http2 => Some("HTTP/2".to_owned()),
         },
         labels: labels.clone(),
+        facts: facts.clone(),
     }
 }
 
@@ -142,69 +142,6 @@ pub(super) fn after(at: &str, span: Span) -> Option<String> {
     Some(format!("{then:.0}"))
 }
 
-/// The command line that does the same again: header values and secrets in requests hidden, the
-/// seed added.
-pub(super) fn command(seed: u64) -> String {
-    // Arguments need not be UTF-8: paths are not.
-    let args = std::env::args_os().skip(1);
-    command_of(args.map(|word| word.to_string_lossy().into_owned()), seed)
-}
-
-fn command_of(args: impl Iterator<Item = String>, seed: u64) -> String {
-    let mut words = vec!["proofload".to_owned()];
-    let (mut hide, mut request) = (false, false);
-    let mut hide_all = false;
-    let mut seeded = false;
-    for word in args {
-        let secret = ["--header", "--baseline-header", "--candidate-header", "-H"];
-        let (flag, is_inline) = match word.split_once('=') {
-            Some((flag, _)) => (flag, true),
-            None => (word.as_str(), false),
-        };
-        let is_login = flag.starts_with("--") && flag.ends_with("auth-cmd");
-        seeded |= word == "--seed" || word.starts_with("--seed=");
-        let inline = secret.iter().find(|flag| {
-            word.len() > flag.len() && word.starts_with(**flag) && !word.starts_with("--header-")
-        });
-        let shown = match inline {
-            _ if hide_all => "…".to_owned(),
-            _ if is_login && is_inline => format!("{flag}=…"),
-            _ if hide && !word.starts_with(['@', '$']) => hidden(&word),
-            Some(flag) if !hide => format!("{flag}={}", hidden(&word[flag.len()..])),
-            _ if request => masked(&word),
-            _ => match word.strip_prefix("--request=") {
-                Some(request) => format!("--request={}", masked(request)),
-                None => word.clone(),
-            },
-        };
-        request = word == "--request";
-        hide_all = is_login && !is_inline;
-        hide = secret.contains(&word.as_str());
-        words.push(quoted(&shown));
-    }
-    if !seeded {
-        words.push(format!("--seed {seed}"));
-    }
-    words.join(" ")
-}
-
-fn hidden(header: &str) -> String {
-    let name = header
-        .trim_start_matches('=')
-        .split(':')
-        .next()
-        .unwrap_or_default();
-    format!("{name}: …")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,42 +157,5 @@ mod tests {
         ] {
             assert_eq!(after(at, day).as_deref(), then, "{at}");
         }
-    }
-
-    #[test]
-    fn a_command_can_be_pasted_and_holds_no_header_value() {
-        let said = command_of(
-            [
-                "compare",
-                "-H",
-                "Authorization: Bearer hunter2",
-                "--baseline-header=X-Key: hunter2",
-            ]
-            .into_iter()
-            .chain([
-                "-HX-Other: hunter2",
-                "--header",
-                "@secrets",
-                "--request",
-                "GET /it's",
-                "--request=/a?token=hunter2",
-                "--auth-cmd",
-                "echo hunter2",
-                "--baseline-auth-cmd=echo hunter2",
-            ])
-            .map(str::to_owned),
-            7,
-        );
-        assert!(!said.contains("hunter2"), "{said}");
-        for part in [
-            "Authorization: …",
-            "X-Key: …",
-            "X-Other: …",
-            "@secrets",
-            "--seed 7",
-        ] {
-            assert!(said.contains(part), "{part}: {said}");
-        }
-        assert!(said.contains("'GET /it'\\''s'"), "{said}");
     }
 }

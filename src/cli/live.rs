@@ -23,11 +23,11 @@ use super::{
 use crate::{
     experiment::{Experiment, News, conduct},
     replay::Load,
-    run::{Labels, Run, RunHeader, Side},
+    run::{Facts, Labels, Run, RunHeader, Side},
     staging::Local,
     store::{OutDir, RunLog, create_log},
     units::Span,
-    workload::{Address, Target, Workload},
+    workload::{Address, Target, Workload, redact::masked_command},
 };
 
 /// A deployment that stands beside a stored run.
@@ -58,7 +58,7 @@ impl Live<'_> {
         let trust = self.safety.tls.trust()?;
         let mut load = single_load(&self.settings, &self.workload, trust)?;
         check_rounds(&self.settings, load.layout)?;
-        let header = self.header(&load, &addresses)?;
+        let header = self.header(&load, (&addresses, &Facts::default()))?;
         match self.side {
             Side::Baseline => check_alike(&header, &like.run.header)?,
             Side::Candidate => check_alike(&like.run.header, &header)?,
@@ -79,7 +79,8 @@ impl Live<'_> {
             say(&format!("note: {}", crate::report::printable(note)));
         }
         load.targets = [None, Some(self.target.clone())];
-        let header = self.header(&load, &addresses)?;
+        let facts = ready::facts(&found, &addresses);
+        let header = self.header(&load, (&addresses, &facts))?;
         self.load(load, header, (build, notes)).await
     }
 
@@ -96,7 +97,7 @@ impl Live<'_> {
         let build = Build {
             who: self.side.name(),
             command,
-            log: create_log(&log, command).map_err(Failure::usage)?,
+            log: create_log(&log, &masked_command(command)).map_err(Failure::usage)?,
             within: self.start_within,
         };
         let started = local::start(build, &self.target, addresses, asked).await;
@@ -156,8 +157,12 @@ impl Live<'_> {
         Ok((side, measured))
     }
 
-    fn header(&self, load: &Load, addresses: &[Address]) -> Result<RunHeader, Failure> {
-        let record = labels::target_record(Some(&self.target), &self.target, &self.labels);
+    fn header(
+        &self,
+        load: &Load,
+        (addresses, facts): (&[Address], &Facts),
+    ) -> Result<RunHeader, Failure> {
+        let record = labels::target_record(Some(&self.target), &self.target, (&self.labels, facts));
         let settings = LoadSettings {
             seed: Some(load.seed),
             ..self.settings.clone()

@@ -17,7 +17,7 @@ use crate::{
     report::printable,
     staging::{Local, StartError, taken},
     units::Span,
-    workload::{Address, Target},
+    workload::{Address, Target, redact::masked_command},
 };
 
 const PORT: &str = "{port}";
@@ -29,10 +29,12 @@ const LINES: usize = 20;
 pub(super) struct Origin {
     /// Its base URL.
     pub url: String,
-    /// What people call it: the URL or the command as given.
+    /// What people call it: the URL, or the command with the secrets in it hidden.
     pub label: String,
     /// The shell command, its port filled in.
     pub command: Option<String>,
+    /// Whether the command takes a port that was drawn, so that it can be started twice.
+    pub draws_port: bool,
 }
 
 /// Free ports of loopback, no two alike: each is kept until all were drawn.
@@ -76,6 +78,7 @@ fn origin_of(
             url: url.to_owned(),
             label: url.to_owned(),
             command: None,
+            draws_port: false,
         });
     };
     let url = match (url, command.contains(PORT)) {
@@ -99,8 +102,9 @@ fn origin_of(
     };
     Ok(Origin {
         url: url.replace(PORT, &port),
-        label: command.to_owned(),
+        label: masked_command(command),
         command: Some(command.replace(PORT, &port)),
+        draws_port: !port.is_empty(),
     })
 }
 

@@ -1,12 +1,7 @@
 //! Where the reports of a comparison go: the output directory, stdout, and each `--report`.
 //! Checked before the load; whatever stands in the place of a report must be one.
 
-use std::{
-    fs::File,
-    io::{BufReader, Read},
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{fs::File, io::BufReader, path::PathBuf, str::FromStr};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -15,6 +10,7 @@ use super::{
     StdoutFormat,
     ci::{CiFlag, Github},
     exit::Failure,
+    replace::{Ours, check_place},
     style,
 };
 use crate::{
@@ -113,7 +109,14 @@ impl OutputFlags {
             if outputs.files.iter().any(|(_, other)| other == path) {
                 bail!("{}: another --report goes there", flag());
             }
-            check_place(*kind, path).with_context(flag)?;
+            let marks = [kind.row().mark];
+            let ours = Ours {
+                name: "report of that kind",
+                begins: "",
+                holds: &marks,
+                or_device: false,
+            };
+            check_place(path, ours, None).with_context(flag)?;
             outputs.files.push((*kind, path.clone()));
         }
         Ok(outputs)
@@ -182,34 +185,6 @@ fn made(kind: Kind, report: &Report, out_dir: &OutDir, style: Style) -> anyhow::
     }
 }
 
-/// Whether a report may be written there: the place is free, or holds one of its kind.
-fn check_place(kind: Kind, path: &Path) -> anyhow::Result<()> {
-    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-    if parent.is_some_and(|parent| !parent.is_dir()) {
-        bail!("there is no such directory; create it first");
-    }
-    let Ok(facts) = std::fs::symlink_metadata(path) else {
-        return Ok(());
-    };
-    if facts.is_symlink() {
-        bail!("it is a symbolic link, which is not followed; name the file itself");
-    }
-    if facts.is_dir() {
-        bail!("it is a directory; name a file in it");
-    }
-    if !facts.is_file() {
-        bail!("it is no regular file; use - for stdout");
-    }
-    let mut head = Vec::new();
-    File::open(path)?.take(4096).read_to_end(&mut head)?;
-    let mark = kind.row().mark.as_bytes();
-    let is_ours = head.windows(mark.len()).any(|window| window == mark);
-    if !is_ours && !head.is_empty() {
-        bail!("something else is there; move it, or name another file");
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,8 +239,8 @@ mod tests {
             ("csv", "empty.csv", ""),
             ("csv", "new.csv", ""),
             ("csv", "out/more.csv", ""),
-            ("csv", "thesis.csv", "something else"),
-            ("junit", "old.csv", "something else"),
+            ("csv", "thesis.csv", "is no report of that kind"),
+            ("junit", "old.csv", "is no report of that kind"),
             ("csv", "link.csv", "symbolic link"),
             ("csv", "out", "directory"),
             ("csv", "none/new.csv", "no such directory"),
@@ -278,7 +253,7 @@ mod tests {
                 "{name}: {found}"
             );
         }
-        assert!(failed(&["csv=/dev/null".to_owned()], None).contains("use - for stdout"));
+        assert!(failed(&["csv=/dev/null".to_owned()], None).contains("no regular file"));
         let twice = [format!("csv={}", path("a")), format!("gab={}", path("a"))];
         assert!(failed(&twice, None).contains("another --report"));
         let both = ["csv=-".to_owned(), "gab=-".to_owned()];

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::anyhow;
 
 use super::{
-    bodies,
+    bodies, command,
     exit::{self, Failure},
     host, input, labels,
     local::{self, Build},
@@ -28,12 +28,12 @@ use crate::{
     experiment::{Ended, News, conduct},
     replay::Load,
     report::{Report, Subject, Totals},
-    run::{Labels, RunHeader, Side},
+    run::{Facts, Labels, RunHeader, Side},
     staging::{Local, Pin, Probes},
     store::{OutDir, RunLog, create_log},
     tls::Trust,
     units::Span,
-    workload::{Address, Target, Workload},
+    workload::{Address, Target, Workload, redact::masked_command},
 };
 
 /// A comparison whose flags and files were checked.
@@ -60,6 +60,8 @@ pub(super) struct Pipeline {
     pub(super) earlier: Option<Earlier>,
     /// What is known of the noise here.
     pub(super) calibration: Option<Calibration>,
+    /// What each side says of itself; known when it was asked.
+    pub(super) facts: [Facts; 2],
     /// What was found worth saying before anything was sent.
     pub(super) remarks: Vec<String>,
 }
@@ -113,7 +115,7 @@ impl Pipeline {
             let build = Build {
                 who: side.name(),
                 command,
-                log: create_log(&log, command).map_err(Failure::usage)?,
+                log: create_log(&log, &masked_command(command)).map_err(Failure::usage)?,
                 within: self.start_within,
             };
             let nothing = Probes::default();
@@ -147,6 +149,7 @@ impl Pipeline {
                 warnings = stale::check(&found, (&self.workload, &target), &asked).await?;
             }
             notes.extend(said);
+            self.facts[side.index()] = ready::facts(&found, addresses);
             all_found.push(found);
             load.targets[side.index()] = Some(target.clone());
             self.targets[side.index()] = target;
@@ -272,14 +275,14 @@ impl Pipeline {
             started_at,
             elapsed_ns: ended.footer.elapsed_ns
                 + self.earlier.as_ref().map_or(0, Earlier::elapsed_ns),
-            baseline: labels::place(&self.targets[0], &self.labels[0]),
-            candidate: labels::place(&self.targets[1], &self.labels[1]),
+            baseline: labels::place(&self.targets[0], self.known(Side::Baseline)),
+            candidate: labels::place(&self.targets[1], self.known(Side::Candidate)),
             workload: labels::workload(prepared.workload.clone()),
             arrangement: labels::arrangement(prepared.plan.layout.arrangement).to_owned(),
             rate: labels::rate(&self.workload, prepared.arrivals),
             seed: prepared.experiment.load.seed,
             configuration: self.configuration(prepared),
-            command: labels::command(prepared.experiment.load.seed),
+            command: command::again(prepared.experiment.load.seed),
             exit_code: exit::of_run(ended.interrupt, ended.storage.is_none(), verdict),
             expires_at: None,
             notes,
@@ -311,7 +314,7 @@ impl Pipeline {
                 labels::target_record(
                     prepared.experiment.load.targets[side.index()].as_ref(),
                     target,
-                    &self.labels[side.index()],
+                    self.known(side),
                 ),
             )
         });
@@ -328,6 +331,11 @@ impl Pipeline {
         }
     }
 
+    /// What a side was built from, and what it said of itself.
+    fn known(&self, side: Side) -> (&Labels, &Facts) {
+        (&self.labels[side.index()], &self.facts[side.index()])
+    }
+
     /// The effective settings, header values left out.
     fn configuration(&self, prepared: &Prepared) -> serde_json::Value {
         let names = |side: Side| -> Vec<&str> {
@@ -337,7 +345,7 @@ impl Pipeline {
         let policy = prepared.experiment.judgement.as_ref().map(|it| &it.policy);
         serde_json::json!({
             "title": self.title,
-            "command_line": labels::command(prepared.experiment.load.seed),
+            "command_line": command::again(prepared.experiment.load.seed),
             "load": self.load,
             "limits": input::limits_record(&prepared.experiment.load.limits),
             "gate": {

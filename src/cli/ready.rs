@@ -7,6 +7,7 @@ use super::exit::Failure;
 use crate::{
     clock::wall_ns,
     replay::{Limits, Load, mean_rate},
+    run::Facts,
     staging::{
         Pin, Preflight, PreflightError, Probes, Terms, Validity, local_ports, ports_short,
         preflight, resolve, validity,
@@ -94,6 +95,16 @@ impl<'a> Asked<'a> {
             run_id: self.run_id,
         }
     }
+}
+
+/// What is known of a side besides where it is.
+pub(super) fn facts(found: &Preflight, addresses: &[Address]) -> Facts {
+    let mut facts = found.facts.shown();
+    facts.insert("addresses".to_owned(), addresses.len().to_string());
+    if let Some(expires_s) = found.expires_s {
+        facts.insert("certificate_until".to_owned(), date(expires_s));
+    }
+    facts
 }
 
 /// Whose fault it is that nobody could be asked.

@@ -45,6 +45,9 @@ pub(super) struct RecordArgs {
     /// The workload: .jsonl, or .jsonl.zst for a compressed one
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Replaces the file at -o whatever it holds
+    #[arg(long)]
+    force: bool,
     /// How clients are told apart, the first way that applies: cookie, cookie:NAME, auth, address,
     /// header:NAME
     #[arg(
@@ -96,7 +99,7 @@ impl Sink for Spool {
 impl RecordArgs {
     /// Checks everything, records until it is told to stop, and says what became of each request.
     pub(super) async fn exec(self) -> Result<u8, Failure> {
-        check_output(&self.output).map_err(Failure::usage)?;
+        check_output(&self.output, self.force).map_err(Failure::usage)?;
         let file = FileSettings::find(self.config.as_deref()).map_err(Failure::usage)?;
         let rules = file.redact.rules().map_err(Failure::usage)?;
         let address = self.address()?;

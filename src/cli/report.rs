@@ -6,18 +6,21 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::{
     again::{Again, again},
     exit::{self, Failure},
+    input::{check_stored, endpoints},
+    replace::{Ours, check_place},
     say,
 };
 use crate::{
     report::{Entry, Format, Kind, Overview, Report, Style, hlog, read_json, render},
     run::Run,
     store::{Readers, write_atomic},
+    text::printable,
 };
 
 /// Flags of `proofload report`.
@@ -49,7 +52,7 @@ impl ReportArgs {
             [one] => self.one(one),
             many => self.many(many),
         };
-        let text = text.map_err(Failure::usage)?;
+        let text = text?;
         let Some(output) = &self.output else {
             let shown = super::print(&text);
             return Ok(if shown { exit::PASS } else { exit::STORAGE });
@@ -68,27 +71,30 @@ impl ReportArgs {
         }
     }
 
-    fn one(&self, path: &Path) -> anyhow::Result<String> {
+    fn one(&self, path: &Path) -> Result<String, Failure> {
         let shown = path.display();
         let Kind::Report(format) = self.format else {
             let (_, run) = files(path);
-            return Ok(hlog(&read_run(&run)?));
+            let read = read_run(&run).map_err(Failure::usage)?;
+            check_stored(&printable(&run.display().to_string()), endpoints(&read))?;
+            return Ok(hlog(&read));
         };
-        match found(path)? {
-            Found::Comparison(report) => Ok(render(&report, format, self.style())),
+        let cause = match found(path)? {
+            Found::Comparison(report) => return Ok(render(&report, format, self.style())),
             Found::Run(report) => match format {
-                Format::Text => Ok(report.text(self.style())),
-                Format::Json => Ok(report.json()),
-                _ => bail!("{shown} is a run of one side; render it with --format text or json"),
+                Format::Text => return Ok(report.text(self.style())),
+                Format::Json => return Ok(report.json()),
+                _ => "is a run of one side; render it with --format text or json",
             },
-            Found::Nothing => bail!(
-                "{shown} holds no report; give a directory that `compare` wrote, a report.json or \
-                 a run file"
-            ),
-        }
+            Found::Nothing => {
+                "holds no report; give a directory that `compare` wrote, a report.json or a run \
+                 file"
+            }
+        };
+        Err(Failure::usage(anyhow!("{shown} {cause}")))
     }
 
-    fn many(&self, paths: &[PathBuf]) -> anyhow::Result<String> {
+    fn many(&self, paths: &[PathBuf]) -> Result<String, Failure> {
         let mut entries = Vec::new();
         for path in paths {
             let shown = path.display();
@@ -103,14 +109,20 @@ impl ReportArgs {
             }
         }
         if entries.is_empty() {
-            bail!("none of {} holds a comparison", paths.len());
+            let paths = paths.len();
+            return Err(Failure::usage(anyhow!(
+                "none of {paths} holds a comparison"
+            )));
         }
         let overview = Overview::new(entries);
         let text = match self.format {
             Kind::Report(format) => overview.render(format, self.style()),
             Kind::Histograms => Err(self.format.row().name),
         };
-        text.map_err(|name| anyhow!("--format {name} is for one comparison; give one directory"))
+        text.map_err(|name| {
+            let cause = anyhow!("--format {name} is for one comparison; give one directory");
+            Failure::usage(cause)
+        })
     }
 
     /// The way from the page over all to the page of one.
@@ -162,7 +174,33 @@ fn read_run(path: &Path) -> anyhow::Result<Run> {
     Ok(run)
 }
 
-fn found(path: &Path) -> anyhow::Result<Found> {
+/// What lies there, unless its endpoints hold what looks like secrets.
+fn found(path: &Path) -> Result<Found, Failure> {
+    let found = read(path).map_err(Failure::usage)?;
+    let shown = printable(&path.display().to_string());
+    match &found {
+        Found::Comparison(report) => check_stored(&shown, named(report))?,
+        Found::Run(report) => {
+            let measured = report.totals.endpoints.iter().map(|it| &it.endpoint);
+            check_stored(&shown, measured.chain(report.workload.recorded.keys()))?;
+        }
+        Found::Nothing => {}
+    }
+    Ok(found)
+}
+
+/// Every endpoint that a report names, some more than once.
+fn named(report: &Report) -> impl Iterator<Item = &String> {
+    let totals = &report.totals;
+    let measured = totals.endpoints.iter().map(|it| &it.endpoint);
+    let replayed = totals.fidelity.iter().flat_map(|side| &side.mix);
+    let judged = report.comparison.changes.iter().map(|it| &it.endpoint);
+    let recorded = report.subject.workload.recorded.keys();
+    let mixed = replayed.map(|it| &it.endpoint);
+    measured.chain(mixed).chain(judged).chain(recorded)
+}
+
+fn read(path: &Path) -> anyhow::Result<Found> {
     let (report, run) = files(path);
     let facts = std::fs::metadata(path);
     facts.with_context(|| format!("cannot read {}", path.display()))?;
@@ -192,28 +230,19 @@ fn begins_with(path: &Path, mark: &[u8]) -> bool {
 
 /// Whether the file may be written: the place is free, or holds a report of ours.
 fn check_output(path: &Path, force: bool) -> anyhow::Result<()> {
-    let shown = path.display();
-    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
-    if parent.is_some_and(|parent| !parent.is_dir()) {
-        bail!("-o {shown}: there is no such directory; create it first");
-    }
-    let Ok(facts) = std::fs::symlink_metadata(path) else {
-        return Ok(());
+    let reports = Ours {
+        name: "report of proofload's",
+        begins: "",
+        holds: &[
+            "name=\"generator\" content=\"proofload ",
+            "\"proofload.report.v",
+            "\"proofload.overview.v",
+            "\"proofload.run_report.v",
+        ],
+        or_device: false,
     };
-    if facts.is_dir() {
-        bail!("-o {shown} is a directory; name a file in it");
-    }
-    let marks: [&[u8]; 4] = [
-        b"name=\"generator\" content=\"proofload ",
-        b"\"proofload.report.v",
-        b"\"proofload.overview.v",
-        b"\"proofload.run_report.v",
-    ];
-    let is_ours = facts.is_file() && marks.iter().any(|mark| begins_with(path, mark));
-    if !force && !is_ours && (facts.len() > 0 || !facts.is_file()) {
-        bail!("-o {shown} is there and is no report of proofload's; name another file, or --force");
-    }
-    Ok(())
+    let place = check_place(path, reports, Some(force));
+    place.with_context(|| format!("-o {}", path.display()))
 }
 
 /// The way from a directory to a file as a link, each byte that could mean something else
@@ -260,10 +289,10 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_ours_is_replaced() {
+    fn only_a_report_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index.html");
-        let may = |force| check_output(&path, force).map_err(|error| error.to_string());
+        let may = |force| check_output(&path, force).map_err(|error| format!("{error:#}"));
         assert_eq!(may(false), Ok(()));
         std::fs::write(&path, "").unwrap();
         assert_eq!(may(false), Ok(()));
@@ -276,23 +305,5 @@ mod tests {
         std::fs::write(&path, "my thesis").unwrap();
         assert!(may(false).unwrap_err().contains("no report"));
         assert_eq!(may(true), Ok(()));
-        std::fs::remove_file(&path).unwrap();
-        let thesis = dir.path().join("thesis");
-        std::fs::write(&thesis, "").unwrap();
-        std::os::unix::fs::symlink(&thesis, &path).unwrap();
-        assert!(may(false).unwrap_err().contains("no report"));
-        assert!(
-            check_output(dir.path(), true)
-                .unwrap_err()
-                .to_string()
-                .contains("directory")
-        );
-        let nowhere = dir.path().join("no/where.html");
-        assert!(
-            check_output(&nowhere, false)
-                .unwrap_err()
-                .to_string()
-                .contains("create")
-        );
     }
 }

@@ -2,19 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::Read,
     path::{Path, PathBuf},
     slice,
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::{
     DataFormat,
     auth::Credentials,
     ci::{self, CiFlag},
+    command,
     commit::Commit,
     exit::{self, Failure},
     host,
@@ -26,6 +25,7 @@ use super::{
     probes,
     progress::Progress,
     ready::{self, Asked},
+    replace::{RUN, check_place},
     say,
     settings::LoadSettings,
     trust,
@@ -35,13 +35,13 @@ use crate::{
     compare::{Checkup, Warning},
     experiment::{Ended, Experiment, News, conduct},
     replay::{Layout, Load},
-    report::{RunReport, Totals},
-    run::{Labels, RunHeader, Side},
+    report::{self, RunReport, Totals},
+    run::{Facts, Labels, RunHeader, Side},
     staging::{Meter, Place},
     store::{BASELINES, BaselineName, Baselines, RunLog, create_log},
     tls::Trust,
     units::{SECOND_NS, Span, seconds},
-    workload::{Target, Workload},
+    workload::{Target, Workload, redact::masked_command},
 };
 
 /// Slots are no longer than this, so that a killed run loses little, in nanoseconds.
@@ -75,6 +75,9 @@ pub(super) struct RunArgs {
         required_unless_present = "save_baseline"
     )]
     output: Option<PathBuf>,
+    /// Replaces the run file whatever is there
+    #[arg(long)]
+    force: bool,
     /// Keeps the run as the newest of this name in baselines/, for `compare --baseline NAME`
     #[arg(long, value_name = "NAME")]
     save_baseline: Option<String>,
@@ -122,8 +125,8 @@ impl RunArgs {
         let settings = looped(self.loops, settings, &workload)?;
         let baseline = self.baseline()?;
         let output = self.output(baseline.as_ref())?;
-        check_output(&output).map_err(Failure::usage)?;
         self.safety.check_methods(&workload)?;
+        command::note_secrets(&[("--target-cmd", &self.target_cmd)]);
         let given = (self.target.as_deref(), self.target_cmd.as_deref());
         let origin = local::origin("--target", given, &mut Ports::default())?;
         let mut target = self.safety.target(&origin.url, headers, &file)?;
@@ -143,15 +146,16 @@ impl RunArgs {
                 Some(local::start(build, &target, &addresses, &asked).await?)
             }
         };
-        let (_, notes) = ready::ask("target", &mut target, &addresses, &asked).await?;
+        let (found, notes) = ready::ask("target", &mut target, &addresses, &asked).await?;
         for note in ready::proxies().into_iter().chain(notes) {
             say(&format!("note: {}", crate::report::printable(&note)));
         }
+        let facts = ready::facts(&found, &addresses);
         load.targets = [None, Some(target.clone())];
         record["observe"] = serde_json::json!({ "target-resources": self.target_resources });
         let sources = resources.with_builds([None, build.as_ref()]);
         let code = self
-            .measure(load, (sources, &output), &target, record)
+            .measure(load, (sources, &output), (&target, &facts), record)
             .await;
         let code = code.map(|code| match &baseline {
             None => code,
@@ -188,8 +192,16 @@ impl RunArgs {
         Ok(Some(name))
     }
 
-    /// Where the run file goes; without -o, beside the baselines until it is one.
+    /// Where the run file goes, checked; without -o, beside the baselines until it is one.
     fn output(&self, baseline: Option<&BaselineName>) -> Result<PathBuf, Failure> {
+        let output = self.place(baseline)?;
+        let checked = check_place(&output, RUN, Some(self.force));
+        let checked = checked.with_context(|| format!("-o {}", output.display()));
+        checked.map_err(Failure::usage)?;
+        Ok(output)
+    }
+
+    fn place(&self, baseline: Option<&BaselineName>) -> Result<PathBuf, Failure> {
         match (&self.output, baseline) {
             (Some(output), _) => Ok(output.clone()),
             (None, None) => Err(Failure::usage(anyhow!(
@@ -236,7 +248,7 @@ impl RunArgs {
     fn build<'a>(&self, command: &'a str, output: &Path) -> Result<Build<'a>, Failure> {
         let mut log = output.to_owned().into_os_string();
         log.push(".log");
-        let log = create_log(Path::new(&log), command).map_err(Failure::usage)?;
+        let log = create_log(Path::new(&log), &masked_command(command)).map_err(Failure::usage)?;
         Ok(Build {
             who: "target",
             command,
@@ -261,7 +273,7 @@ impl RunArgs {
         };
         let tls = self.safety.tls.record();
         let limits = input::limits_record(&load.limits);
-        let command = &self.target_cmd;
+        let command = self.target_cmd.as_deref().map(masked_command);
         let record = serde_json::json!({
             "load": settings, "limits": limits, "tls": tls, "command": command,
             "replay": workload.rules().settings(),
@@ -273,12 +285,12 @@ impl RunArgs {
         &self,
         load: Load,
         (resources, output): ([Option<Meter>; 2], &Path),
-        target: &Target,
+        (target, facts): (&Target, &Facts),
         config: serde_json::Value,
     ) -> Result<u8, Failure> {
         let started_at = labels::now();
         let labels = self.labels();
-        let record = labels::target_record(Some(target), target, &labels);
+        let record = labels::target_record(Some(target), target, (&labels, facts));
         let header = RunHeader {
             proofload_run: crate::run::VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -315,7 +327,7 @@ impl RunArgs {
         progress.finish();
         ended.warnings.extend(shared);
         let stored = ended.storage.is_none();
-        let about = (target, started_at);
+        let about = (labels::place(target, (&labels, facts)), started_at);
         let code = self.conclude(&experiment.load, about, ended, (&totals, &checkup));
         if stored {
             say(&format!("run: {}", output.display()));
@@ -326,7 +338,7 @@ impl RunArgs {
     fn conclude(
         &self,
         load: &Load,
-        (target, started_at): (&Target, String),
+        (target, started_at): (report::Place, String),
         ended: Ended,
         (totals, checkup): (&Totals, &Checkup),
     ) -> u8 {
@@ -354,7 +366,7 @@ impl RunArgs {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at,
             elapsed_ns: ended.footer.elapsed_ns,
-            target: labels::place(target, &self.labels()),
+            target,
             workload: labels::workload(labels::workload_record(&load.workload)),
             rate: labels::rate(&load.workload, load.arrivals),
             seed: load.seed,
@@ -432,34 +444,6 @@ pub(super) fn check_rounds(settings: &LoadSettings, layout: Layout) -> Result<()
             layout.rounds,
             seconds(layout.slot_ns)
         )));
-    }
-    Ok(())
-}
-
-/// Whether the run file may be written: the place is free, or holds a run file. Anything else,
-/// such as the workload itself, is not ours to replace.
-fn check_output(path: &Path) -> anyhow::Result<()> {
-    let shown = path.display();
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    if parent.is_some_and(|parent| !parent.is_dir()) {
-        bail!("-o {shown}: there is no such directory; create it first");
-    }
-    let Ok(facts) = std::fs::metadata(path) else {
-        return Ok(());
-    };
-    if facts.is_dir() {
-        bail!("{shown} is a directory; name a file for -o");
-    }
-    if facts.is_file() && facts.len() > 0 {
-        let mut head = Vec::new();
-        let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
-        file.take(4096).read_to_end(&mut head)?;
-        let mark = b"\"proofload_run\"";
-        if !head.windows(mark.len()).any(|window| window == mark) {
-            bail!("{shown} is there and is no run file; name another file for -o");
-        }
     }
     Ok(())
 }

@@ -41,6 +41,9 @@ pub(super) struct SampleArgs {
     /// The new workload: .jsonl, or .jsonl.zst for a compressed one
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Replaces the file at -o whatever it holds
+    #[arg(long)]
+    force: bool,
     /// How much is kept, such as 10%; of rare endpoints more, see --at-least
     #[arg(long, value_name = "SHARE")]
     keep: Option<Share>,
@@ -60,7 +63,7 @@ pub(super) struct SampleArgs {
 impl SampleArgs {
     /// Reads the workload, draws, writes, and prints what has changed.
     pub(super) fn exec(self) -> Result<u8, Failure> {
-        check_output(&self.output).map_err(Failure::usage)?;
+        check_output(&self.output, self.force).map_err(Failure::usage)?;
         let filter = self.filter.filter();
         if self.keep.is_none() && filter.takes_all() {
             return Err(Failure::usage(anyhow!(

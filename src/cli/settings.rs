@@ -262,7 +262,7 @@ impl FileSettings {
     /// # Errors
     /// When a file is there and cannot be used.
     pub(super) fn find(given: Option<&Path>) -> Result<Self, SettingsError> {
-        match given.map(Path::to_owned).or_else(search) {
+        match given.map(Path::to_owned).or_else(found) {
             None => Ok(Self::default()),
             Some(path) => Self::read(&path),
         }
@@ -283,7 +283,9 @@ impl FileSettings {
     }
 }
 
-fn search() -> Option<PathBuf> {
+/// The settings file that is read where none is named: `proofload.toml` of the working directory or
+/// a parent up to the root of the repository.
+pub(super) fn found() -> Option<PathBuf> {
     let mut directory = std::env::current_dir().ok()?;
     loop {
         let path = directory.join("proofload.toml");

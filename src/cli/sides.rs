@@ -10,11 +10,13 @@ use anyhow::{Context, anyhow, bail};
 
 use super::{
     exit::Failure,
+    input::{check_stored, endpoints},
     settings::{LoadSettings, Process},
 };
 use crate::{
     run::{Run, RunHeader, Side, Slot, arrangement, side_rounds},
     store::{BASELINES, BaselineName, Baselines, complete_run},
+    text::printable,
     workload::Workload,
 };
 
@@ -82,7 +84,8 @@ impl Given {
     /// The runs behind it; `None` for what is live.
     ///
     /// # Errors
-    /// When a file is not there, damaged, incomplete or not clear (usage).
+    /// When a file is not there, damaged, incomplete or not clear (usage), or is not redacted
+    /// (refused).
     pub(super) fn read(&self, flag: &str) -> Result<Option<Stored>, Failure> {
         let stored = match self {
             Self::Live => return Ok(None),
@@ -90,7 +93,11 @@ impl Given {
             Self::Name(name) => read_baseline(name),
         };
         let stored = stored.with_context(|| flag.to_owned());
-        stored.map(Some).map_err(Failure::usage)
+        let stored = stored.map_err(Failure::usage)?;
+        for run in stored.earlier.iter().chain([&stored.run]) {
+            check_stored(&printable(&stored.label), endpoints(run))?;
+        }
+        Ok(Some(stored))
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 
 use super::{
     again::rate,
-    commit,
+    command, commit,
     exit::{self, Failure},
     labels,
     local::Origin,
@@ -351,6 +351,7 @@ impl Apart {
                 address: target.map(|target| target.url.clone()),
                 protocol: None,
                 labels: self.labels_of(side),
+                facts: target.map(|it| it.facts.clone()).unwrap_or_default(),
             }
         };
         let notes = Side::BOTH.map(|side| self.sides[side.index()].note(side.name()));
@@ -366,7 +367,7 @@ impl Apart {
             rate: rate(&self.sides[0].run.header),
             seed: header.seed,
             configuration: header.config,
-            command: labels::command(header.seed),
+            command: command::again(header.seed),
             // Known once everything is stored.
             exit_code: exit::PASS,
             expires_at: None,

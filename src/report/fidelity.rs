@@ -54,6 +54,9 @@ pub struct Mix {
     pub recorded: f64,
     /// Its share of the scheduled requests, 0 to 1.
     pub scheduled: f64,
+    /// Its share of the sent requests, 0 to 1.
+    #[serde(default)]
+    pub sent: f64,
 }
 
 impl SideFidelity {
@@ -78,11 +81,12 @@ impl SideFidelity {
         let all = recorded.endpoints.values().sum::<u64>();
         let mix = recorded.endpoints.iter().map(|(endpoint, n)| {
             let own = endpoints.get(endpoint.as_str());
-            let own = own.map_or(0, |stats| stats.scheduled);
+            let [planned, gone] = own.map_or([0; 2], |stats| [stats.scheduled, stats.sent()]);
             Mix {
                 endpoint: endpoint.clone(),
                 recorded: count(*n) / count(all).max(1.0),
-                scheduled: count(own) / count(scheduled).max(1.0),
+                scheduled: count(planned) / count(scheduled).max(1.0),
+                sent: count(gone) / count(sent).max(1.0),
             }
         });
         Self {
@@ -109,6 +113,24 @@ impl SideFidelity {
         mixes.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
+    /// How many were not sent, by reason, in words.
+    pub(super) fn left_out(&self) -> String {
+        let skipped = self.skipped.iter();
+        let skipped = skipped.map(|(class, n)| format!("{} {}", whole_number(*n), why(class)));
+        skipped.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The share that kept its order, in words: not all of them is never written as all.
+    pub(super) fn kept(&self) -> Option<String> {
+        let kept = self.order_kept?;
+        let shown = share(kept);
+        Some(if self.overtook > 0 && shown == share(1.0) {
+            "almost all".to_owned()
+        } else {
+            shown
+        })
+    }
+
     /// All of it in plain words, a few short sentences.
     pub(super) fn sentences(&self) -> String {
         let mut said = vec![format!(
@@ -116,12 +138,8 @@ impl SideFidelity {
             whole_number(self.sent),
             whole_number(self.scheduled)
         )];
-        let skipped = self.skipped.iter();
-        let skipped: Vec<String> = skipped
-            .map(|(class, n)| format!("{} {}", whole_number(*n), why(class)))
-            .collect();
-        if !skipped.is_empty() {
-            said.push(format!("left out: {}", skipped.join(", ")));
+        if !self.skipped.is_empty() {
+            said.push(format!("left out: {}", self.left_out()));
         }
         let lag = self.send_lag_ns;
         said.push(format!(
@@ -130,14 +148,11 @@ impl SideFidelity {
             time_cell(lag.p99),
             time_cell(lag.max)
         ));
-        said.push(match self.order_kept {
+        said.push(match self.kept() {
             None => "a closed loop keeps no order within sessions".to_owned(),
-            Some(kept) if self.overtook == 0 => {
-                format!("order within sessions kept for {}", share(kept))
-            }
+            Some(kept) if self.overtook == 0 => format!("order within sessions kept for {kept}"),
             Some(kept) => format!(
-                "order within sessions kept for {}: {} went out while an earlier one waited",
-                share(kept),
+                "order within sessions kept for {kept}: {} went out while an earlier one waited",
                 whole_number(self.overtook)
             ),
         });

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::printable;
-use crate::run::{COMMIT, Labels, Recorded};
+use crate::run::{COMMIT, Facts, Labels, Recorded};
 
 /// What was compared, when, with which load, and how to do it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ pub struct Place {
     /// What it was built from, where that is known.
     #[serde(default, skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
+    /// What it said of itself before the load.
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    pub facts: Facts,
 }
 
 impl Place {

@@ -46,6 +46,9 @@ pub type Labels = BTreeMap<String, String>;
 /// The label that holds the commit which a deployment was built from.
 pub const COMMIT: &str = "commit";
 
+/// What a deployment said of itself before the load, by name; safe to print.
+pub type Facts = BTreeMap<String, String>;
+
 /// One deployment as it was spoken to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetRecord {
@@ -56,6 +59,9 @@ pub struct TargetRecord {
     /// What it was built from, where that was given.
     #[serde(default, skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
+    /// What it said of itself.
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    pub facts: Facts,
 }
 
 /// Where the requests came from.
@@ -256,6 +262,7 @@ mod tests {
                     url: "http://x/".into(),
                     address: "127.0.0.1:1".into(),
                     labels: Labels::from([(COMMIT.into(), "4f1c2e9".into())]),
+                    facts: Facts::from([("server".into(), "nginx".into())]),
                 },
             )]),
             workload: WorkloadRecord {

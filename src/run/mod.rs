@@ -11,8 +11,8 @@ mod slot;
 mod stats;
 
 pub use file::{
-    COMMIT, Labels, Run, RunFileError, RunFooter, RunHeader, TARGET_DIED, TargetRecord, VERSION,
-    WorkloadRecord, footer_line, header_line, slot_line,
+    COMMIT, Facts, Labels, Run, RunFileError, RunFooter, RunHeader, TARGET_DIED, TargetRecord,
+    VERSION, WorkloadRecord, footer_line, header_line, slot_line,
 };
 pub use health::{Flaw, Health, Signs, Yardstick, is_spoilt};
 pub use outcome::{BODY_BYTES_MAX, Class, Group, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};

@@ -28,6 +28,12 @@ pub(super) fn expires_s(der: &[u8]) -> Option<i64> {
     Some(certificate.validity().not_after.timestamp())
 }
 
+/// Who signed a certificate, as it says itself.
+pub(super) fn issuer(der: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(certificate.issuer().to_string())
+}
+
 /// Judges the end of a certificate for a run that ends at an instant; all in seconds since 1970.
 pub fn validity(expires_s: i64, now_s: i64, run_end_s: i64) -> Validity {
     let days = (expires_s - now_s).div_euclid(DAY_S);
@@ -69,5 +75,7 @@ mod tests {
         let certificate = params.self_signed(&key).unwrap();
         assert_eq!(expires_s(certificate.der()), Some(1_927_843_200));
         assert_eq!(expires_s(b"nonsense"), None);
+        let issuer = issuer(certificate.der()).unwrap();
+        assert!(issuer.starts_with("CN="), "{issuer}");
     }
 }

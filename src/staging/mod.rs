@@ -4,6 +4,7 @@
 mod allow;
 mod answers;
 mod certificate;
+mod facts;
 mod guard;
 mod local;
 mod ports;
@@ -15,6 +16,7 @@ mod walk;
 pub use allow::{Refusal, check_host};
 pub use answers::{Asker, Whole};
 pub use certificate::{Validity, validity};
+pub use facts::Facts;
 pub use guard::guard;
 pub use local::{Local, StartError, taken};
 pub use ports::{local_ports, ports_short};

@@ -9,7 +9,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::{
-    certificate::expires_s,
+    certificate::{expires_s, issuer},
+    facts::Facts,
     walk::{Probes, walk},
 };
 use crate::{
@@ -65,6 +66,8 @@ pub struct Preflight {
     pub closes: bool,
     /// Until when the certificate is valid, in seconds since 1970.
     pub expires_s: Option<i64>,
+    /// What its answers and its certificate say of it.
+    pub facts: Facts,
     /// Why nothing could be asked at all.
     pub unreachable: Option<String>,
 }
@@ -88,6 +91,10 @@ impl Preflight {
         };
         self.version.get_or_insert(seen.version);
         self.closes |= seen.closes;
+        self.facts.merge(&seen.facts);
+        if let Some(issuer) = seen.certificate.as_deref().and_then(issuer) {
+            self.facts.add("certificate_issuer", &issuer);
+        }
         let expires_s = seen.certificate.as_deref().and_then(expires_s);
         self.expires_s = self.expires_s.or(expires_s);
     }
@@ -277,6 +284,7 @@ pub(super) async fn send(
 pub(super) struct Seen {
     version: &'static str,
     closes: bool,
+    facts: Facts,
     certificate: Option<Vec<u8>>,
 }
 
@@ -298,6 +306,7 @@ impl Seen {
         Self {
             version,
             closes,
+            facts: Facts::of(response.headers()),
             certificate: certificate.map(<[u8]>::to_vec),
         }
     }

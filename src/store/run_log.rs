@@ -3,11 +3,11 @@
 use std::{
     fs::{File, OpenOptions},
     io::Write,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 
-use super::atomic::{Readers, StoreError, sync_directory, write_atomic};
+use super::atomic::{Readers, StoreError, write_atomic};
 use crate::run::{Run, RunFooter, RunHeader, Slot, footer_line, header_line, slot_line};
 
 /// An open run file. Opened before the load, so that results can be saved even when the
@@ -19,17 +19,20 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// Creates or replaces the file and writes the header.
+    /// Creates or replaces the file, whatever is there, and writes the header.
     ///
     /// # Errors
     /// When it cannot be created or written.
     pub fn create(path: &Path, header: &RunHeader) -> Result<Self, StoreError> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let file = options.open(path).map_err(StoreError::io("create", path))?;
-        sync_directory(path).map_err(StoreError::io("create", path))?;
+        let facts = std::fs::symlink_metadata(path);
+        let is_device = facts.is_ok_and(|facts| facts.file_type().is_char_device());
+        if !is_device {
+            // A new file in its place: opened and emptied, a link would empty what it leads to.
+            return Self::resume(path, header, &[]);
+        }
+        let file = OpenOptions::new().write(true).open(path);
         let mut log = Self {
-            file,
+            file: file.map_err(StoreError::io("open", path))?,
             path: path.to_owned(),
         };
         log.append(&header_line(header))?;

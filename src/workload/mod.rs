@@ -33,6 +33,6 @@ pub use single::{SingleError, parse_request};
 pub use summary::{Origin, Summary, VERSION};
 pub use target::{Address, Protocol, Scheme, Target, TargetError};
 pub use write::{
-    Account, WriteError, growing_header, is_compressed, request_line, write_from, write_recording,
-    write_workload,
+    Account, WriteError, beginning, growing_header, is_compressed, request_line, write_from,
+    write_recording, write_workload,
 };

@@ -5,7 +5,8 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Write},
+    fs::File,
+    io::{self, Read, Write},
     path::Path,
 };
 
@@ -32,6 +33,22 @@ pub enum WriteError {
 pub fn is_compressed(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("zst"))
+}
+
+/// The first bytes of a file, decompressed when its name says that it is compressed.
+///
+/// # Errors
+/// When it cannot be read or decompressed.
+pub fn beginning(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut head = Vec::new();
+    if is_compressed(path) {
+        let decoder = zstd::Decoder::new(file)?;
+        decoder.take(bytes).read_to_end(&mut head)?;
+    } else {
+        file.take(bytes).read_to_end(&mut head)?;
+    }
+    Ok(head)
 }
 
 /// Writes an opened workload to a file, request by request; what it holds is known from opening.

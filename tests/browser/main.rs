@@ -18,7 +18,7 @@ use std::{
     sync::Mutex,
 };
 
-use proofload::report::{Entry, Format, Overview, Report, Style, read_json, render};
+use proofload::report::{Entry, Format, Mix, Overview, Report, Style, read_json, render};
 use serde_json::{Value, json};
 
 use webdriver::{Browser, decoded};
@@ -33,6 +33,9 @@ const TEXTS: &str = include_str!("../../src/report/injection/texts.json");
 const SHOWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/browser");
 /// Where `.ci/run` installs the checkers.
 const MODULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/npm/node_modules");
+
+/// A page of a thousand endpoints opens in less, in milliseconds.
+const OPEN_MAX_MS: f64 = 2_000.0;
 
 const LIGHT: (u32, u32) = (1280, 900);
 const NARROW: (u32, u32) = (390, 844);
@@ -259,6 +262,7 @@ fn the_page_is_whole_in_a_browser() {
         "recording",
         "environment",
         "generator",
+        "fidelity",
         "again",
         "method",
     ] {
@@ -324,15 +328,16 @@ fn a_thousand_endpoints_open_and_can_be_sorted() {
     };
     let text = page(&large(1_000));
     assert!(text.len() < 5_000_000, "{}", text.len());
-    browser.open(&written("large.html", &text));
-    let timing = "const it = performance.getEntriesByType('navigation')[0]; \
-                  return [it.domContentLoadedEventEnd, it.loadEventEnd];";
-    // Printed and not asserted: how fast it is depends on the machine.
-    println!(
-        "{} bytes, ms to ready and loaded: {}",
-        text.len(),
-        browser.script(timing, &[])
-    );
+    let path = written("large.html", &text);
+    let timing = "return performance.getEntriesByType('navigation')[0].loadEventEnd";
+    // The best of three: what else runs on the machine only ever adds.
+    let took_ms = (0..3).map(|_| {
+        browser.open(&path);
+        browser.script(timing, &[]).as_f64().unwrap()
+    });
+    let took_ms = took_ms.fold(f64::INFINITY, f64::min);
+    println!("{} bytes, loaded in {took_ms:.0} ms", text.len());
+    assert!(took_ms > 0.0 && took_ms < OPEN_MAX_MS, "{took_ms} ms");
     browser.script(CHOOSE, &[json!("name")]);
     let names = browser.script(NAMES, &[]);
     assert_eq!(names.as_array().unwrap().len(), 1_003);
@@ -417,6 +422,24 @@ fn poisoned(texts: &[String]) -> Report {
     }
     for round in &mut report.picture.course {
         round.dropped = Some(next());
+    }
+    for side in &mut report.totals.fidelity {
+        side.skipped = [(next(), 1)].into();
+        let mix = texts.iter().map(|text| Mix {
+            endpoint: text.clone(),
+            recorded: 0.25,
+            scheduled: 0.5,
+            sent: 0.5,
+        });
+        side.mix = mix.collect();
+    }
+    for place in [&mut report.subject.baseline, &mut report.subject.candidate] {
+        place.protocol = Some(next());
+        place.labels = [("commit".to_owned(), next())].into();
+        place.facts = texts
+            .iter()
+            .map(|text| (text.clone(), text.clone()))
+            .collect();
     }
     report
 }

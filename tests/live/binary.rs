@@ -76,6 +76,11 @@ impl Proofload {
         self
     }
 
+    /// The working directory.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Shell commands that the process goes through before it becomes the binary.
     pub(crate) fn before(mut self, commands: &str) -> Self {
         self.before = Some(commands.to_owned());

@@ -63,7 +63,7 @@ fn answer(mut stream: &TcpStream, answered: impl Fn()) -> Option<()> {
 }
 
 /// The shell command that becomes the server.
-fn server() -> String {
+pub(crate) fn server() -> String {
     let binary = std::env::current_exe().unwrap();
     let name = "local::serves_when_it_is_called_as_a_local_build";
     let binary = binary.display();

@@ -3,6 +3,7 @@
 use crate::{
     binary::{Done, Proofload},
     faultd::{Fault, Faultd},
+    local::server,
     verdicts::{SHORT, compare},
 };
 
@@ -103,4 +104,60 @@ fn a_broken_header_file_is_named_and_its_lines_are_not_shown() {
     assert!(done.stderr.contains("auth.txt"), "{}", done.stderr);
     assert_clean(&done);
     assert_eq!(server.requests(), 0);
+}
+
+#[test]
+fn secrets_in_commands_reach_no_output() {
+    let with = |secret: &str| {
+        let server = server();
+        format!("DB_PASSWORD={secret} DB=postgres://shop:{secret}@db/shop {server}")
+    };
+    let [old, new, both] = ["s3cr3t-old", "s3cr3t-new", "s3cr3t-both"].map(with);
+    let compared = Proofload::new(&format!("compare --out-dir out {SHORT}"))
+        .args(&["--request", "/x", "--format", "json"])
+        .args(&["--baseline-cmd", &old, "--candidate-cmd", &new])
+        .run();
+    let codes = [0, 10, 11, 12];
+    assert!(codes.contains(&compared.code), "{}", compared.stderr);
+    let run = Proofload::new("run -o run.jsonl --request /x --rate 50/s -d 400ms")
+        .args(&["--target-cmd", &both])
+        .run()
+        .measured();
+    for (done, flags, log) in [
+        (
+            &compared,
+            "--baseline-cmd and --candidate-cmd hold",
+            "out/baseline.log",
+        ),
+        (&run, "--target-cmd holds", "run.jsonl.log"),
+    ] {
+        let log = std::fs::read_to_string(done.path(log)).unwrap();
+        assert!(log.starts_with("# proofload started: DB_PASSWORD=*** DB=postgres://***@db/shop "));
+        assert_eq!(done.stderr.matches("looks like a secret").count(), 1);
+        assert!(done.stderr.contains(flags), "{}", done.stderr);
+        assert_clean(done);
+    }
+    let page = std::fs::read_to_string(compared.path("out/report.html")).unwrap();
+    assert!(page.contains("DB_PASSWORD=***"));
+}
+
+#[test]
+fn the_command_names_the_settings_and_the_variables_that_it_was_under() {
+    let [a, b] = [(); 2].map(|()| Faultd::always(Fault::Status(200)));
+    let done = compare(&a, &b, "-d 10500ms --slot 500ms --request /x")
+        .file("proofload.toml", "[load]\nseed = 5\n")
+        .env("PROOFLOAD_RATE", "160/s")
+        .env("PROOFLOAD_AUTH_CMD", "echo 'X-Key: s3cr3t-both'")
+        .env("PROOFLOAD_UNRELATED", "s3cr3t-new")
+        .run();
+    let report = std::fs::read(done.path("out/report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    let command = report["subject"]["command"].as_str().unwrap();
+    let (variables, rest) = command.split_once("proofload compare ").unwrap();
+    assert!(variables.contains("PROOFLOAD_RATE=160/s "), "{command}");
+    assert!(variables.contains("PROOFLOAD_AUTH_CMD='…' "), "{command}");
+    assert!(!command.contains("UNRELATED"), "{command}");
+    assert!(rest.contains("--seed 5 --config "), "{command}");
+    assert!(rest.ends_with("/proofload.toml"), "{command}");
+    assert_clean(&done);
 }

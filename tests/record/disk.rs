@@ -101,7 +101,8 @@ fn a_place_that_cannot_be_written_is_told_before_anything_is_recorded() {
     ));
     let done = missing.run().expect(2);
     assert!(
-        done.stderr.contains("nowhere/w.part.jsonl"),
+        done.stderr
+            .contains("nowhere/w.jsonl: there is no such directory"),
         "{}",
         done.stderr
     );

@@ -1,9 +1,11 @@
 //! How it was measured: the environment, the load generator, the settings, the method.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 
 use super::first::Fact;
-use crate::report::{Report, SideHealth, fidelity, words};
+use crate::report::{Place, Report, SideHealth, words};
 use crate::text::printable;
 
 #[derive(Template)]
@@ -16,7 +18,7 @@ pub(super) struct Environment {
 
 /// One fact of both sides.
 struct Row {
-    name: &'static str,
+    name: String,
     sides: [String; 2],
     /// Whether the sides are alike in what ought to be the same.
     same: Option<bool>,
@@ -26,8 +28,8 @@ struct Row {
 pub(super) fn environment(report: &Report) -> Environment {
     let subject = &report.subject;
     let places = [&subject.baseline, &subject.candidate];
-    let row = |name, sides: [String; 2], ought: bool| Row {
-        name,
+    let row = |name: &str, sides: [String; 2], ought: bool| Row {
+        name: name.to_owned(),
         same: ought.then_some(sides[0] == sides[1]),
         sides,
     };
@@ -42,23 +44,60 @@ pub(super) fn environment(report: &Report) -> Environment {
         Fact::new("Exit code", subject.exit_code.to_string()),
     ];
     facts.retain(|fact| !fact.value.is_empty());
+    let address = places.map(|it| known(it.address.as_ref()));
+    let protocol = places.map(|it| known(it.protocol.as_ref()));
+    let mut rows = vec![
+        row("Deployment", places.map(|it| printable(&it.label)), false),
+        row("Address", address, false),
+        row("Protocol", protocol, true),
+    ];
+    rows.extend(said(places));
+    let commits = places.map(|it| it.commit().map(str::to_owned));
+    if commits.iter().any(Option::is_some) {
+        let commits = commits.map(|it| known(it.as_ref()));
+        rows.push(row("Commit", commits, false));
+    }
     Environment {
-        rows: vec![
-            row("Deployment", places.map(|it| printable(&it.label)), false),
-            row(
-                "Address",
-                places.map(|it| known(it.address.as_ref())),
-                false,
-            ),
-            row(
-                "Protocol",
-                places.map(|it| known(it.protocol.as_ref())),
-                true,
-            ),
-        ],
+        rows,
         facts,
         notes: subject.notes.iter().map(|it| printable(it)).collect(),
     }
+}
+
+/// What both sides said of themselves, a row for each fact that one of them has. Where only one
+/// was asked, nothing is told apart.
+fn said(places: [&Place; 2]) -> Vec<Row> {
+    let asked = places.iter().all(|place| !place.facts.is_empty());
+    let names: BTreeSet<&String> = places.iter().flat_map(|it| it.facts.keys()).collect();
+    let (known, other): (Vec<_>, Vec<_>) = names.into_iter().partition(|it| title(it).is_some());
+    let row = |name: &&String| {
+        let value = |place: &Place| match place.facts.get(*name) {
+            Some(value) => printable(value),
+            None if place.facts.is_empty() => "not known".to_owned(),
+            None => "none".to_owned(),
+        };
+        let sides = places.map(value);
+        Row {
+            name: title(name).map_or_else(|| printable(name), str::to_owned),
+            same: asked.then_some(sides[0] == sides[1]),
+            sides,
+        }
+    };
+    known.iter().chain(&other).map(row).collect()
+}
+
+/// What a fact is called on a page.
+fn title(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "addresses" => "Number of addresses",
+        "certificate_issuer" => "Certificate signed by",
+        "certificate_until" => "Certificate valid until",
+        "content_encoding" => "Content-Encoding",
+        "powered_by" => "X-Powered-By",
+        "server" => "Server",
+        "via" => "Via",
+        _ => return None,
+    })
 }
 
 #[derive(Template)]
@@ -96,18 +135,6 @@ fn health(side: &SideHealth) -> Health {
         pressure: words::share(side.pressure_share),
         stall: words::time_cell(Some(side.stall_ns)),
     }
-}
-
-#[derive(Template)]
-#[template(path = "fidelity.html")]
-pub(super) struct Fidelity {
-    lines: Vec<String>,
-}
-
-/// How faithfully the recording was replayed, where that is known.
-pub(super) fn fidelity(report: &Report) -> Option<Fidelity> {
-    let lines = fidelity::lines(&report.totals.fidelity);
-    (!lines.is_empty()).then_some(Fidelity { lines })
 }
 
 #[derive(Template)]

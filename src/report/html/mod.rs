@@ -7,6 +7,7 @@
 
 mod about;
 mod cards;
+mod fidelity;
 mod first;
 mod outcomes;
 mod overview;
@@ -93,7 +94,7 @@ pub(super) fn render(report: &Report) -> String {
             Some(about::environment(report)),
         ),
         Section::of("generator", "Generator", about::generator(report)),
-        Section::of("fidelity", "Fidelity", about::fidelity(report)),
+        Section::of("fidelity", "Fidelity", fidelity::section(report)),
         Section::of("again", "Repeat", Some(about::again(report))),
         Section::of("method", "Method", Some(about::method())),
     ];

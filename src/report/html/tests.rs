@@ -71,6 +71,7 @@ fn what_is_not_known_has_no_section() {
         "resources",
         "recording",
         "generator",
+        "fidelity",
     ] {
         assert!(has(&report, id), "{id}");
     }
@@ -84,6 +85,7 @@ fn what_is_not_known_has_no_section() {
         "resources",
         "recording",
         "generator",
+        "fidelity",
     ] {
         assert!(!has(&report, id), "{id}");
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Entry, FILES, Format, Overview, Report, Style, printable, render, sample};
-use crate::text::is_hidden;
+use crate::{run::COMMIT, text::is_hidden};
 
 const HARMLESS: &str = "@NAME";
 
@@ -40,6 +40,13 @@ fn report_with(foreign: &str) -> Report {
     for place in [&mut subject.baseline, &mut subject.candidate] {
         place.label = named();
         place.address = Some(named());
+        place.protocol = Some(named());
+        place.labels = [COMMIT.to_owned(), named()]
+            .map(|name| (name, named()))
+            .into();
+        place.facts = ["server".to_owned(), named()]
+            .map(|name| (name, named()))
+            .into();
     }
     subject.workload.source = named();
     subject.workload.digest = named();
@@ -47,6 +54,7 @@ fn report_with(foreign: &str) -> Report {
     subject.arrangement = named();
     subject.rate = named();
     subject.command = named();
+    subject.expires_at = Some(named());
     subject.notes = vec![named()];
     let comparison = &mut report.comparison;
     comparison.causes = vec![named()];
@@ -56,9 +64,15 @@ fn report_with(foreign: &str) -> Report {
     for change in &mut comparison.changes {
         change.endpoint = named();
     }
-    for total in &mut report.totals.endpoints {
+    let totals = &mut report.totals;
+    for total in totals.endpoints.iter_mut().chain(&mut totals.workload) {
         total.endpoint = named();
         total.classes = [(named(), 3)].into();
+    }
+    for side in &mut totals.fidelity {
+        side.skipped = [(named(), 3)].into();
+        side.mix.truncate(1);
+        side.mix[0].endpoint = named();
     }
     for shift in &mut report.picture.shifts {
         shift.endpoint = named();

@@ -11,7 +11,7 @@ use super::{
 use crate::compare::{
     Change, Comparison, Interval, Metric, Reason, RoundsUsed, Shift, Status, Verdict, Warning,
 };
-use crate::run::Side;
+use crate::run::{COMMIT, Side};
 
 const CART: &str = "GET /cart";
 const ORDER: &str = "POST /orders/{id}";
@@ -42,7 +42,10 @@ pub(super) fn report() -> Report {
                 picture::used(Side::Baseline, 5_200_000_000),
                 picture::used(Side::Candidate, 5_850_000_000),
             ],
-            fidelity: Vec::new(),
+            fidelity: vec![
+                picture::fidelity(Side::Baseline, 0),
+                picture::fidelity(Side::Candidate, 12),
+            ],
         },
         picture: picture::picture(),
     }
@@ -109,7 +112,14 @@ fn subject() -> Subject {
         label: label.to_owned(),
         address: Some(format!("10.0.0.7:{port}")),
         protocol: Some("HTTP/1.1".to_owned()),
-        ..Place::default()
+        labels: [(COMMIT.to_owned(), format!("4f1c{port}"))].into(),
+        facts: [
+            ("server", format!("nginx/1.24.{}", port % 10)),
+            ("addresses", "2".to_owned()),
+            ("certificate_issuer", "CN=Shop CA".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into(),
     };
     Subject {
         title: "shop: v2.4 against v2.3".into(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{EndpointTotals, SideResources};
+use super::super::{EndpointTotals, Mix, Quantiles, SideFidelity, SideResources};
 use super::{CART, ORDER};
 use crate::compare::{Course, CourseSide, Picture, Shift, ShiftPoint};
 use crate::run::{Recorded, Side, WORKLOAD};
@@ -38,6 +38,37 @@ pub(super) fn curve(quantiles: &[f64], p50: u64, until: f64) -> Vec<u64> {
         .take_while(|it| **it <= until)
         .map(at)
         .collect()
+}
+
+/// A replay that was faithful but for so many requests.
+pub(super) fn fidelity(side: Side, waited: u64) -> SideFidelity {
+    let mix = |endpoint: &str, recorded, sent| Mix {
+        endpoint: endpoint.to_owned(),
+        recorded,
+        scheduled: 0.5,
+        sent,
+    };
+    let mut skipped = BTreeMap::from([("not_sent_cap".to_owned(), 10)]);
+    if waited > 0 {
+        skipped.insert("not_sent_value".to_owned(), 4);
+    }
+    SideFidelity {
+        side,
+        scheduled: 13_750,
+        sent: 13_740 - waited / 3,
+        skipped,
+        waited,
+        overtook: waited / 4,
+        order_kept: Some(if waited > 0 { 0.9998 } else { 1.0 }),
+        send_lag_ns: Quantiles {
+            p50: Some(49_000),
+            p90: Some(71_000),
+            p99: Some(94_000),
+            p999: Some(180_000),
+            max: Some(412_000),
+        },
+        mix: vec![mix(CART, 0.55, 0.5), mix(ORDER, 0.45, 0.5)],
+    }
 }
 
 /// The course of the rounds and the shifts of both endpoints.

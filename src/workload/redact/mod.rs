@@ -8,6 +8,7 @@
 //! A search for what is left is the same walk with another end: `scan` seeks with the redactor
 //! that would have replaced.
 
+mod command;
 mod encoded;
 mod free;
 mod json;
@@ -25,6 +26,7 @@ mod value;
 
 use std::{collections::BTreeMap, io};
 
+pub use command::{masked_argument, masked_command};
 pub(super) use encoded::percent_decode;
 pub(super) use json::JsonPlace;
 use pseudonym::Pseudonyms;
