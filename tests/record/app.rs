@@ -99,7 +99,7 @@ pub(crate) fn form(number: usize) -> Vec<u8> {
         "<form method=post><input type=\"hidden\" name=\"csrf_token\" value=\"{}\"></form>",
         token(number)
     );
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         return page.into_bytes();
     }
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
