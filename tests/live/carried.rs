@@ -340,8 +340,8 @@ fn what_is_made_anew_is_the_same_on_both_sides() {
     )
     .unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let users: String = (0..1_000).map(|n| format!("user{n}\n")).collect();
-    std::fs::write(dir.path().join("users.txt"), users).unwrap();
+    let users: Vec<String> = (0..1_000).map(|n| format!("user{n}")).collect();
+    std::fs::write(dir.path().join("users.txt"), users.join("\n")).unwrap();
     let drawn = |arrangement: Arrangement| {
         let services = ["old", "new"].map(|name| Service::start(name, Duration::ZERO));
         let mut order = at(

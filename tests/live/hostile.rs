@@ -146,7 +146,7 @@ fn crossed_in_stops() -> u64 {
     let lines: Vec<String> = [head].into_iter().chain((0..100).map(line)).collect();
     let mut started = Proofload::new("run -w w.jsonl -o run.jsonl -d 1810ms --target")
         .args(&[&server.url()])
-        .file("w.jsonl", &lines.concat())
+        .file("w.jsonl", lines.concat())
         .start();
     for burst in [2, 4, 6] {
         let enough = burst * 10;
