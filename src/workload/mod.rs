@@ -32,6 +32,6 @@ pub use single::{SingleError, parse_request};
 pub use summary::{Origin, Summary, VERSION};
 pub use target::{Address, Protocol, Scheme, Target, TargetError};
 pub use write::{
-    WriteError, growing_header, is_compressed, request_line, write_from, write_recording,
-    write_workload,
+    WriteError, growing_header, is_compressed, request_line, write_each, write_from,
+    write_recording, write_workload,
 };
