@@ -124,7 +124,9 @@ fn attack(seed: u64, files: &[&str], import: impl Fn(&[u8]) -> Result<Imported, 
                 let skipped: u64 = summary.skipped.values().map(|it| it.count).sum();
                 assert_eq!(summary.read, summary.kept + skipped);
                 assert_eq!(summary.kept, imported.requests.len() as u64);
-                let workload = Workload::from_requests(imported.requests, "test").unwrap();
+                let workload =
+                    Workload::from_requests(imported.requests.into_iter().collect(), "test")
+                        .unwrap();
                 assert_eq!(workload.summary().requests, summary.kept);
             }
             Err(error) => {

@@ -208,12 +208,8 @@ fn gor() -> String {
             (text.as_str(), "/x".to_owned(), "X-A: 1".to_owned()),
         ] {
             let time = 1_795_573_200_000_000_000_u64 + number;
-            write!(
-                all,
-                "1 a{number} {time} 0\n{method} {path} HTTP/1.1\r\nHost: a.example\r\n{field}\r\n\r\n\
-                 \n🐵🙈🙉\n"
-            )
-            .unwrap();
+            let head = format!("{method} {path} HTTP/1.1\r\nHost: a.example\r\n{field}");
+            write!(all, "1 a{number} {time} 0\n{head}\r\n\r\n\n🐵🙈🙉\n").unwrap();
         }
     }
     all

@@ -39,7 +39,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(imported) = imported {
         let skipped: u64 = imported.summary.skipped.values().map(|it| it.count).sum();
         assert_eq!(imported.summary.read, imported.summary.kept + skipped);
-        let workload = Workload::from_requests(imported.requests, "fuzz").expect("it is clean");
+        let requests = imported.requests.into_iter().collect();
+        let workload = Workload::from_requests(requests, "fuzz").expect("it is clean");
         assert_eq!(workload.summary().requests, imported.summary.kept);
     }
 });

@@ -30,7 +30,7 @@ use crate::{
             table::import_csv,
             vegeta::{BodyFault, import_vegeta},
         },
-        is_compressed, write_workload,
+        is_compressed, write_each,
     },
 };
 
@@ -341,7 +341,8 @@ fn write(path: &Path, imported: Imported) -> Result<u8, Failure> {
         left_out: summary.left_out(),
     };
     let written = write_with(path, Readers::Owner, |file| {
-        write_workload(file, compressed, account, &requests).map_err(io::Error::other)?;
+        let requests = || requests.one_by_one();
+        write_each(file, compressed, account, requests).map_err(io::Error::other)?;
         Ok(())
     });
     written.map_err(Failure::storage)?;

@@ -188,7 +188,7 @@ impl Workload {
             suggestions: Vec::new(),
         };
         let requests: Vec<Request> = limited(requests).collect();
-        let summary = summarise(&requests, origin, &name)?;
+        let summary = summarise(requests.iter().cloned(), origin, &name)?;
         let source = Source::Requests(Arc::new(requests));
         Ok(Self::of(name, source, summary))
     }

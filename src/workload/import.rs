@@ -28,7 +28,9 @@ use std::{
     fmt, io,
 };
 
-use super::{Origin, Request, clean::Cleaner, redact::Rules};
+pub use kept::Clean;
+
+use super::{Origin, clean::Cleaner, redact::Rules};
 use crate::text::{printable, printable_cut};
 
 /// What an import should keep.
@@ -133,7 +135,7 @@ const NAME: usize = 40;
 #[derive(Debug, Clone)]
 pub struct Imported {
     /// The requests, sorted by offset, redacted, with endpoints.
-    pub requests: Vec<Request>,
+    pub requests: Clean,
     /// What the header of the workload file says of its source.
     pub origin: Origin,
     /// The account.

@@ -173,13 +173,26 @@ pub fn write_workload(
     account: impl Into<Account>,
     requests: &[Request],
 ) -> Result<Summary, WriteError> {
+    write_each(out, compressed, account, || requests.iter().cloned())
+}
+
+/// The same of requests that come one by one, as often as they are asked for.
+///
+/// # Errors
+/// Those of [`write_workload`].
+pub fn write_each<I: Iterator<Item = Request>>(
+    out: impl Write,
+    compressed: bool,
+    account: impl Into<Account>,
+    requests: impl Fn() -> I,
+) -> Result<Summary, WriteError> {
     let account = account.into();
     let summary = Summary {
         cut: account.cut,
         left_out: account.left_out,
-        ..summarise(requests, account.origin, "the workload")?
+        ..summarise(requests(), account.origin, "the workload")?
     };
-    let requests = limited(requests.iter().cloned()).map(Ok);
+    let requests = limited(requests()).map(Ok);
     write_file(out, compressed, &summary, requests)?;
     Ok(summary)
 }
@@ -219,13 +232,13 @@ fn write_lines(
 
 /// Counts requests as their file would hold them, and checks each.
 pub(super) fn summarise(
-    requests: &[Request],
+    requests: impl Iterator<Item = Request>,
     origin: Origin,
     name: &str,
 ) -> Result<Summary, WorkloadError> {
     let mut tally = Tally::default();
-    let mut last_ns = 0;
-    for (request, number) in limited(requests.iter().cloned()).zip(2..) {
+    let (mut last_ns, mut is_empty) = (0, true);
+    for (request, number) in limited(requests).zip(2..) {
         let refuse = |fault| WorkloadError::Line {
             name: name.to_owned(),
             line: number,
@@ -234,11 +247,11 @@ pub(super) fn summarise(
         if request.offset_ns < last_ns {
             return Err(refuse(LineFault::Backwards(last_ns, request.offset_ns)));
         }
-        last_ns = request.offset_ns;
+        (last_ns, is_empty) = (request.offset_ns, false);
         let line = line::encode(&request).map_err(refuse)?;
         tally.add(&request, line.trim_end_matches('\n').as_bytes());
     }
-    if requests.is_empty() {
+    if is_empty {
         return Err(WorkloadError::Empty(name.to_owned()));
     }
     Ok(tally.finish(origin))

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     ImportError, ImportOptions, ImportSummary, Imported, Unit,
-    kept::{Fields, Kept},
+    kept::{Clean, Fields, Kept},
 };
 use crate::{
     text::printable,
@@ -196,7 +196,7 @@ impl Gather {
         warn(&self.found, &mut summary);
         let mut sessions = HashMap::new();
         let mut first = None;
-        let mut requests: Vec<Request> = Vec::with_capacity(self.found.len());
+        let mut requests = Clean::default();
         // From the last to the first, so that the memory of those that are done can be given back.
         let mut left = self.found;
         left.reverse();
@@ -212,7 +212,7 @@ impl Gather {
                 (host, _) => host,
             };
             let (started_ns, client, position) = (found.started_ns, found.client, found.position);
-            let (raw, offers) = found.unpack(&fields);
+            let (raw, offers) = (found.request.unpack(&fields), found.offers);
             let carries = Finder::carries(&raw);
             match clean(raw, host, &mut cleaner) {
                 Ok(mut request) => {
@@ -233,10 +233,10 @@ impl Gather {
                 Err(reason) => summary.skip(reason, false, position),
             }
         }
-        if requests.is_empty() {
+        if requests.count() == 0 {
             return Err(nothing_kept(&summary));
         }
-        summary.kept = requests.len() as u64;
+        summary.kept = requests.count() as u64;
         summary.take(&cleaner);
         let origin = Origin {
             source: source.to_owned(),

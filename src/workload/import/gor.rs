@@ -209,8 +209,8 @@ fn take(record: Record, position: u64, gather: &mut Gather, pending: &mut Pendin
                     let asked_ns = found.started_ns.unwrap_or(started_ns);
                     // Captures differ in what the fourth word counts from; the stamps do not.
                     let since = started_ns.checked_sub(asked_ns).filter(|ns| *ns > 0);
-                    found.expect_status = status;
-                    found.recorded = Recorded {
+                    found.request.expect_status = status;
+                    found.request.recorded = Recorded {
                         latency_ns: since.or(latency_ns),
                         size_bytes: size,
                     };

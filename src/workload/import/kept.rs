@@ -3,10 +3,13 @@
 //! Only then is it known which host is the service and what came first, so a large file stays in
 //! memory as a whole. The texts of a request lie behind each other in one piece, and header fields
 //! that many requests have are kept once: as they are, they would take several times as much.
+//! The same holds for the clean ones until they are written.
 
 use std::{
+    cell::OnceCell,
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
+    ops::Deref,
 };
 
 use super::gather::Found;
@@ -23,19 +26,145 @@ pub(super) struct Kept {
     pub(super) host: u32,
     /// The client as a number; equal names have equal ones.
     pub(super) client: u64,
+    pub(super) request: Packed,
+    /// As in [`Found`].
+    pub(super) notes: Vec<&'static str>,
+    pub(super) offers: Offers,
+}
+
+impl Kept {
+    /// Packs what was found at a host of this number.
+    pub(super) fn new(found: Found, host: u32, fields: &mut Fields) -> Self {
+        Self {
+            position: found.position,
+            started_ns: found.started_ns,
+            host,
+            client: hash(&found.client),
+            request: Packed::new(found.request, fields),
+            notes: found.notes,
+            offers: found.offers,
+        }
+    }
+}
+
+/// A request whose texts lie in one piece.
+#[derive(Debug, Clone)]
+pub(super) struct Packed {
+    offset_ns: u64,
     pub(super) method: Method,
     pub(super) has_body: bool,
     pub(super) expect_status: Option<u16>,
     pub(super) recorded: Recorded,
-    /// As in [`Found`].
-    pub(super) notes: Vec<&'static str>,
-    pub(super) offers: Offers,
-    /// Path, endpoint and body, each behind its length, then the numbers of the header fields.
+    /// Path, endpoint, session and body, each behind its length, then the numbers of the header
+    /// fields.
     texts: Box<[u8]>,
 }
 
+impl Packed {
+    fn new(request: Request, fields: &mut Fields) -> Self {
+        let mut texts = Vec::new();
+        let first = [&request.path, &request.endpoint, &request.session];
+        for text in first
+            .map(String::as_bytes)
+            .into_iter()
+            .chain([&*request.body])
+        {
+            put(&mut texts, text);
+        }
+        for field in &request.headers {
+            put_number(&mut texts, fields.number(field));
+        }
+        Self {
+            offset_ns: request.offset_ns,
+            has_body: !request.body.is_empty(),
+            method: request.method,
+            expect_status: request.expect_status,
+            recorded: request.recorded,
+            texts: texts.into_boxed_slice(),
+        }
+    }
+
+    /// The request again.
+    pub(super) fn unpack(&self, fields: &Fields) -> Request {
+        let mut rest = &*self.texts;
+        let [path, endpoint, session, body] = [(); 4].map(|()| take(&mut rest).unwrap_or_default());
+        let mut headers: Vec<Header> = Vec::new();
+        while let Some(field) = number(&mut rest) {
+            headers.push(fields.get(field));
+        }
+        Request {
+            offset_ns: self.offset_ns,
+            session: text(session),
+            method: self.method.clone(),
+            path: text(path),
+            headers,
+            body: body.to_vec(),
+            expect_status: self.expect_status,
+            endpoint: text(endpoint),
+            recorded: self.recorded,
+        }
+    }
+}
+
+/// The clean requests of an import in order of time, in little memory. As a slice they take much
+/// more of it, from the first look on; one by one they do not.
+#[derive(Debug, Clone, Default)]
+pub struct Clean {
+    fields: Fields,
+    list: Vec<Packed>,
+    all: OnceCell<Vec<Request>>,
+}
+
+impl Clean {
+    pub(super) fn push(&mut self, request: Request) {
+        self.list.push(Packed::new(request, &mut self.fields));
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Each of them, unpacked when it is its turn.
+    pub fn one_by_one(&self) -> impl Iterator<Item = Request> {
+        self.list.iter().map(|packed| packed.unpack(&self.fields))
+    }
+}
+
+impl Deref for Clean {
+    type Target = [Request];
+
+    fn deref(&self) -> &[Request] {
+        self.all.get_or_init(|| self.one_by_one().collect())
+    }
+}
+
+impl IntoIterator for Clean {
+    type Item = Request;
+    type IntoIter = std::vec::IntoIter<Request>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.one_by_one().collect::<Vec<_>>().into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Clean {
+    type Item = &'a Request;
+    type IntoIter = std::slice::Iter<'a, Request>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl PartialEq for Clean {
+    fn eq(&self, other: &Self) -> bool {
+        self.count() == other.count() && self.one_by_one().eq(other.one_by_one())
+    }
+}
+
 /// Header fields, each once.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     /// By the hash of name and value.
     numbers: HashMap<u64, usize>,
@@ -63,59 +192,6 @@ impl Fields {
         let mut rest = self.list.get(number).map_or(&[][..], |packed| packed);
         let name = take(&mut rest).unwrap_or_default();
         (text(name), text(rest))
-    }
-}
-
-impl Kept {
-    /// Packs what was found at a host of this number.
-    pub(super) fn new(found: Found, host: u32, fields: &mut Fields) -> Self {
-        let request = found.request;
-        let mut texts = Vec::new();
-        for text in [
-            request.path.as_bytes(),
-            request.endpoint.as_bytes(),
-            &request.body,
-        ] {
-            put(&mut texts, text);
-        }
-        for field in &request.headers {
-            put_number(&mut texts, fields.number(field));
-        }
-        Self {
-            position: found.position,
-            started_ns: found.started_ns,
-            host,
-            client: hash(&found.client),
-            method: request.method,
-            has_body: !request.body.is_empty(),
-            expect_status: request.expect_status,
-            recorded: request.recorded,
-            notes: found.notes,
-            offers: found.offers,
-            texts: texts.into_boxed_slice(),
-        }
-    }
-
-    /// The request again, and what its answer had that later requests may carry.
-    pub(super) fn unpack(self, fields: &Fields) -> (Request, Offers) {
-        let mut rest = &*self.texts;
-        let [path, endpoint, body] = [(); 3].map(|()| take(&mut rest).unwrap_or_default());
-        let mut headers: Vec<Header> = Vec::new();
-        while let Some(field) = number(&mut rest) {
-            headers.push(fields.get(field));
-        }
-        let request = Request {
-            offset_ns: 0,
-            session: String::new(),
-            method: self.method,
-            path: text(path),
-            headers,
-            body: body.to_vec(),
-            expect_status: self.expect_status,
-            endpoint: text(endpoint),
-            recorded: self.recorded,
-        };
-        (request, self.offers)
     }
 }
 
@@ -189,6 +265,7 @@ mod tests {
             ];
             request.body = vec![255; size];
             request.expect_status = Some(404);
+            (request.offset_ns, request.session) = (8, "s1".to_owned());
             request.recorded.latency_ns = Some(7);
             let found = Found {
                 position: 3,
@@ -201,10 +278,30 @@ mod tests {
             };
             let kept = Kept::new(found, 9, &mut fields);
             assert_eq!((kept.position, kept.started_ns, kept.host), (3, Some(5), 9));
-            assert_eq!((kept.has_body, &kept.notes[..]), (size > 0, &["note"][..]));
-            assert_eq!(kept.unpack(&fields).0, request, "{size}");
+            assert_eq!(
+                (kept.request.has_body, &kept.notes[..]),
+                (size > 0, &["note"][..])
+            );
+            assert_eq!(kept.request.unpack(&fields), request, "{size}");
         }
         // Three of each size, of which two sizes are the same as texts, and one field is in all.
         assert_eq!(fields.list.len(), 2 * 5 + 1);
+    }
+
+    #[test]
+    fn clean_requests_are_a_slice_for_those_who_look() {
+        let mut clean = Clean::default();
+        for path in ["/a", "/b"] {
+            clean.push(parse_request(path).unwrap());
+        }
+        assert!(clean.all.get().is_none());
+        let paths: Vec<String> = clean.one_by_one().map(|it| it.path).collect();
+        assert_eq!(paths, ["/a", "/b"]);
+        assert_eq!((clean.count(), clean[1].path.as_str()), (2, "/b"));
+        assert_eq!(clean, clean.clone());
+        assert_eq!(
+            clean.into_iter().map(|it| it.path).collect::<Vec<_>>(),
+            paths
+        );
     }
 }

@@ -108,7 +108,7 @@ impl Stamps {
             .zip(&self.list)
             .filter(|(_, stamp)| stamp.is_end)
         {
-            match (found.started_ns, found.recorded.latency_ns) {
+            match (found.started_ns, found.request.recorded.latency_ns) {
                 (Some(end_ns), Some(latency_ns)) => {
                     found.started_ns = Some(end_ns.saturating_sub(latency_ns));
                     moved += 1;

@@ -24,6 +24,16 @@ const TURNS: usize = 3;
 /// A shorter value, such as `auth=1`, may be that of everybody. The longest always counts.
 const SHORT: usize = 8;
 
+/// Schemes whose credentials are others for each request.
+const SIGNING: [&str; 6] = [
+    "digest",
+    "aws4-hmac-sha256",
+    "oauth",
+    "hawk",
+    "negotiate",
+    "ntlm",
+];
+
 /// What is known of the file as a whole.
 #[derive(Debug, Default)]
 pub(super) struct Source {
@@ -159,7 +169,13 @@ impl Clients {
         let mut last: HashMap<u64, u64> = HashMap::new();
         let mut before: HashSet<u64> = HashSet::new();
         let mut turns: HashMap<u64, usize> = HashMap::new();
-        for mark in order.iter().flat_map(|index| &self.list[*index].carried) {
+        let all = order.iter().map(|index| &self.list[*index].carried);
+        // A cookie of one name for each of two paths is two cookies.
+        let single = all.flat_map(|carried| {
+            let times = |name| carried.iter().filter(|it| it.name == name).count();
+            carried.iter().filter(move |it| times(it.name) == 1)
+        });
+        for mark in single {
             let is_new = before.insert(mark.value);
             if last.insert(mark.name, mark.value) != Some(mark.value) && !is_new {
                 *turns.entry(mark.name).or_default() += 1;
@@ -216,7 +232,9 @@ fn carried(host: &str, headers: &[Header]) -> Vec<Mark> {
     let mut found: Vec<(&str, &str)> = cookies.filter_map(cookie).collect();
     if let Some(login) = header(headers, "authorization") {
         let (scheme, value) = login.split_once(' ').unwrap_or((" ", login));
-        found.push((scheme, value));
+        if !SIGNING.contains(&scheme.to_ascii_lowercase().as_str()) {
+            found.push((scheme, value));
+        }
     }
     marks(host, found)
 }
@@ -297,6 +315,8 @@ mod tests {
         ];
         let one = (By::Browser, vec![0; 7]);
         assert_eq!(clients("webinspector", &log_in), one);
+        let paths = [("1", "sid=of-the-shop; sid=of-the-desk", "")].repeat(9);
+        assert_eq!(clients("chromium", &paths).0, By::Browser);
         let both = [("1", "sid=a", ""), ("2", "sid=b", "")].repeat(3);
         assert_eq!(clients("firefox", &both), (By::Turns, [0, 1].repeat(3)));
     }
@@ -325,6 +345,14 @@ mod tests {
             ("", "sid=bob", ""),
         ];
         assert_eq!(clients("", &rows).1, [0, 0, 1, 2]);
+    }
+
+    #[test]
+    fn signed_requests_are_told_apart_by_their_connection() {
+        for (login, count) in [("Digest response=\"1\"", 0), ("Bearer a1", 1), ("a1", 1)] {
+            let headers = [("Authorization".to_owned(), login.to_owned())];
+            assert_eq!(carried("a", &headers).len(), count, "{login}");
+        }
     }
 
     #[test]

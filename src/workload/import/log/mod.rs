@@ -125,13 +125,13 @@ fn choose_methods(gather: &mut Gather, methods: &[String]) {
     let mut bodiless = 0_u64;
     let summary = &mut gather.summary;
     gather.found.retain(|found| {
-        let method = found.method.as_str();
-        let has_body = found.has_body;
+        let method = found.request.method.as_str();
+        let has_body = found.request.has_body;
         let keep = match methods {
             [] => matches!(method, "GET" | "HEAD") || has_body,
             _ => is_named(method),
         };
-        let took = found.recorded.latency_ns.unwrap_or(0);
+        let took = found.request.recorded.latency_ns.unwrap_or(0);
         all = (all.0 + 1, all.1.saturating_add(took));
         if keep {
             kept = (kept.0 + 1, kept.1.saturating_add(took));

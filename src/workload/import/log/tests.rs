@@ -256,8 +256,8 @@ fn lines_that_are_left_out_have_their_reason() {
 }
 
 fn one(line: &str) -> (Request, String) {
-    let mut imported = import(line);
-    (imported.requests.remove(0), imported.summary.to_string())
+    let imported = import(line);
+    (imported.requests[0].clone(), imported.summary.to_string())
 }
 
 #[test]
