@@ -128,7 +128,7 @@ fn no_planted_secret_is_on_disk_or_said_at_any_time() {
     }
     // What has gone was counted, and equal values are still equal.
     assert!(
-        done.stdout.contains("credentials: cookie"),
+        done.stdout.contains("credentials: authorization, cookie"),
         "{}",
         done.stdout
     );
