@@ -181,7 +181,6 @@ pub(super) fn respelled(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::workload::redact::Redactor;
 
     #[test]
