@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 /// So many positions there are.
-pub(crate) const POSITIONS: usize = 74;
+pub(crate) const POSITIONS: usize = 85;
 /// Pieces of secrets of this length are looked for.
 const PIECE: usize = 12;
 
@@ -103,7 +103,8 @@ pub(crate) fn plant(position: usize, secret: &Secret) -> Value {
         0..=19 => in_header(position, s, t),
         20..=43 => in_address(position, s, t),
         44..=66 => in_body(position, s, t),
-        _ => elsewhere(position, s, t),
+        67..=73 => elsewhere(position, s, t),
+        _ => by_neighbours(position, s, t),
     }
 }
 
@@ -285,6 +286,40 @@ fn elsewhere(position: usize, s: &str, t: &str) -> Value {
         }
     }
     plain
+}
+
+/// Where something beside the secret says what it is.
+fn by_neighbours(position: usize, s: &str, t: &str) -> Value {
+    let json = "application/json";
+    let xml = "text/xml";
+    match position {
+        74 => body(
+            xml,
+            &format!("<a><w:Password Type=\"t\">{s}</w:Password></a>"),
+        ),
+        75 => body(xml, &format!("<password><![CDATA[{s}]]></password>")),
+        76 => body(xml, &format!("<a><field name=\"password\">{s}</field></a>")),
+        77 => body(
+            xml,
+            &format!("<m><name>password</name><value><string>{s}</string></value></m>"),
+        ),
+        78 => body("text/plain", &format!("user: bob\npassword: {s}\n")),
+        79 => body("text/plain", &format!("X-Api-Key: {s}\r\nAccept: */*")),
+        80 => body(json, &json!([["password", s]]).to_string()),
+        81 => body(json, &json!({"key": "password", "value": s}).to_string()),
+        82 => body(
+            json,
+            &format!("{{\"value\":\"{s}\",\"name\":\"password\"}}"),
+        ),
+        83 => body(
+            "multipart/form-data; boundary=BOUND",
+            &format!(
+                "--BOUND\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{t}.txt\"\
+                 \r\n\r\na\r\n--BOUND--\r\n"
+            ),
+        ),
+        _ => url(&format!("/x?recovery_code={s}&pincode={s}")),
+    }
 }
 
 /// Looks for many secrets at once, each in all spellings that an output may have.

@@ -302,8 +302,8 @@ impl Walk<'_> {
         self.shown.push('"');
     }
 
-    /// `{"name":"password","value":"…"}`, `[["password","…"]]`: the secret's name is itself a value.
-    /// Whether this text is one.
+    /// `{"name":"password","value":"…"}`, `[["password","…"]]`: the secret's name is itself a
+    /// value. Whether this text is one.
     fn names_another(&mut self, text: &str) -> bool {
         let Some(top) = self.place.stack.last_mut() else {
             return false;

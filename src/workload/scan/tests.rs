@@ -220,7 +220,8 @@ fn values_behind_a_colon_are_found_and_sentences_are_not() {
         Authorization: Token 9f8a7b6c5d4e3f2a1b\nCookie: theme=dark; sid=9f8a7b6c5d4e3f2a1b\n\
         password = hunter2\n\
         password: the user's secret word\ntoken: u64,\nsecret: none\nkey: [u8; 32]\n\
-        let secret = sha256(x);\npass: Some(0.5),\nsecret: Arc<Of<u8>>,\npassword: ${PASSWORD1}\nkey: value\nsession: 12345678\n";
+        let secret = sha256(x);\npass: Some(0.5),\nsecret: Arc<Of<u8>>,\n\
+        password: ${PASSWORD1}\nkey: value\nsession: 12345678\n";
     let found = found(text.as_bytes());
     let lines: Vec<u64> = found.iter().map(|it| it.line).collect();
     assert_eq!(lines, [1, 2, 3, 4, 5, 6], "{found:?}");
