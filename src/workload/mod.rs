@@ -34,6 +34,5 @@ pub use summary::{Origin, Summary, VERSION};
 pub use target::{Address, Protocol, Scheme, Target, TargetError};
 pub use write::{
     Account, WriteError, beginning, growing_header, is_compressed, request_line, write_each,
-    write_from,
-    write_recording, write_workload,
+    write_from, write_recording, write_workload,
 };
