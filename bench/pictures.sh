@@ -4,11 +4,12 @@
 #   bench/pictures.sh REPORT.html SECTION NAME=TEXT…
 #
 # SECTION is the endpoint as its heading shows it, or the id of a section; each TEXT is what the
-# description of a chart in it begins with. Writes docs/pictures/NAME.svg. The report behind the
-# pictures in the tree is one of `KEEP=1 bench/verdicts.sh --runs 1 slow10 tail`:
+# description of a chart in it begins with. Writes docs/pictures/NAME.svg. The reports behind the
+# pictures in the tree are some of `KEEP=1 bench/nginx_pairs.sh 1` and of
+# `KEEP=1 bench/verdicts.sh --runs 1 slow10 tail`:
 #
+#   bench/pictures.sh DIR/sleep/report.html rounds sides='p50 of both sides'
 #   bench/pictures.sh DIR/slow10-1/report.html 'GET /search/{id}' rounds='Change of p50'
-#   bench/pictures.sh DIR/slow10-1/report.html rounds sides='p50 of both sides'
 #   bench/pictures.sh DIR/tail-1/report.html 'GET /search/{id}' quantiles='Difference'
 set -euo pipefail
 cd "$(dirname "$0")/.."
