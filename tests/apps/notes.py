@@ -36,6 +36,11 @@ class Notes(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def run(self):
+        """The run that it belongs to; what is asked before the load takes any answer, and is none."""
+        is_load = self.headers.get("Accept") != "*/*"
+        return self.headers.get("X-Proofload-Run") if is_load else None
+
     def log_message(self, *_):
         pass
 
@@ -72,7 +77,7 @@ class Notes(http.server.BaseHTTPRequestHandler):
             "method": self.command,
             "path": self.path,
             "visitor": self.headers.get("X-Visitor"),
-            "run": self.headers.get("X-Proofload-Run"),
+            "run": self.run(),
             "status": status,
             "length": int(self.headers.get("Content-Length", 0)),
         }
