@@ -42,6 +42,7 @@ lib         <-";
 /// from the kernel, and the generator's health, the range of ports and
 /// the processes of a local build from /proc. (`report/injection/` is tests.)
 const OUTSIDE: &str = "
+aho_corasick        <- workload/redact/names.rs
 anyhow              <- cli/
 askama              <- report/html
 base64              <- histogram.rs workload/ report/html record/session.rs

@@ -26,6 +26,23 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Those of tests: a second for everything, and one connection that carries several requests.
+    #[cfg(test)]
+    pub(super) const OF_TESTS: Self = {
+        use crate::units::SECOND_NS;
+        Self {
+            in_flight_max: 100,
+            connections_max: 100,
+            http2_connections_max: 1,
+            streams_max: 100,
+            connect_ns: SECOND_NS,
+            header_ns: SECOND_NS,
+            idle_ns: SECOND_NS,
+            total_ns: 3 * SECOND_NS,
+            drain_ns: SECOND_NS,
+        }
+    };
+
     /// The share of one of several threads; all shares together are the
     /// whole, unless there is less than one for each.
     pub(super) fn share(self, thread: usize, threads: usize) -> Self {

@@ -69,7 +69,7 @@ pub fn http2(bytes: &[u8]) {
 }
 
 /// A request with more body than the first windows take.
-fn exchange(slot: u32) -> Exchange {
+pub(super) fn exchange(slot: u32) -> Exchange {
     let bytes = vec![0x82; 50_000].into_boxed_slice();
     let card = Card {
         endpoint: 0,

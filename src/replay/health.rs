@@ -26,8 +26,8 @@ pub(super) struct Vitals {
 }
 
 impl Vitals {
-    /// The state now.
-    pub(super) fn now(clock: Clock) -> Self {
+    /// The state now, of a worker that has waited awake for so long.
+    pub(super) fn now(clock: Clock, spun_ns: u64) -> Self {
         // A process is put into its group before it starts, and stays there.
         static LEVELS: OnceLock<Vec<cgroup::Level>> = OnceLock::new();
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
@@ -38,7 +38,7 @@ impl Vitals {
             steal,
             ticks,
             wall_offset_ns: clock.wall_offset_ns(),
-            thread_cpu_ns: thread_cpu_ns(),
+            thread_cpu_ns: thread_cpu_ns().saturating_sub(spun_ns),
             process_cpu_ns: process_cpu_ns(),
             at_ns: clock.now_ns(),
         }
@@ -180,12 +180,12 @@ mod tests {
     #[test]
     fn a_busy_thread_shows_its_share() {
         let clock = Clock::start();
-        let before = Vitals::now(clock);
+        let before = Vitals::now(clock, 0);
         let mut x = 0_u64;
         while thread_cpu_ns() - before.thread_cpu_ns < 5_000_000 {
             x = std::hint::black_box(x + 1);
         }
-        let health = Vitals::now(clock).since(&before, 7);
+        let health = Vitals::now(clock, 0).since(&before, 7);
         assert!(health.cpu_share > 0.0 && health.stall_ns == 7);
     }
 
@@ -195,7 +195,7 @@ mod tests {
         let mut costs: Vec<u64> = (0..50)
             .map(|_| {
                 let before = thread_cpu_ns();
-                std::hint::black_box(Vitals::now(clock));
+                std::hint::black_box(Vitals::now(clock, 0));
                 thread_cpu_ns() - before
             })
             .collect();

@@ -17,9 +17,9 @@ use crate::{clock::Clock, run::Class};
 
 /// Tokens below this one are not connections.
 pub(super) const FIRST_TOKEN: usize = 2;
-/// So many connections are opened at once; more requests than that wait for whichever is free
-/// first. After a stall a connection for each request that has become due would take longer to
-/// open than the answers take to come, and the stall would feed itself.
+/// So many connections are opened at once, each in a turn of its own; more requests than that wait
+/// for whichever is free first. After a stall a connection for each request that has become due
+/// would take longer to open than the answers take to come, and the stall would feed itself.
 const OPENING_MAX: usize = 64;
 /// So many forgotten places may stand in the list before it is cleared.
 const FORGOTTEN_MAX: usize = 64;
@@ -32,9 +32,18 @@ struct Lane {
     connections: usize,
     /// How many of them are being opened.
     opening: usize,
+    /// Whether one was opened in this turn.
+    has_opened: bool,
     /// Requests in flight that no connection has taken yet.
     waiting: VecDeque<Exchange>,
     in_flight: usize,
+}
+
+impl Lane {
+    /// Whether another connection may be opened in this turn.
+    fn opens(&self) -> bool {
+        !self.has_opened && self.opening < OPENING_MAX
+    }
 }
 
 /// Where a request goes.
@@ -76,6 +85,7 @@ impl Pool {
                 listed: VecDeque::new(),
                 connections: 0,
                 opening: 0,
+                has_opened: false,
                 waiting: VecDeque::new(),
                 in_flight: 0,
             })
@@ -195,7 +205,7 @@ impl Pool {
         };
         match listed {
             Some(key) => Some(Place::On(key)),
-            None if may_open && self.lane(side).opening >= OPENING_MAX => Some(Place::Any),
+            None if may_open && !self.lane(side).opens() => Some(Place::Any),
             None if may_open || must_open => Some(Place::New),
             None => None,
         }
@@ -226,6 +236,7 @@ impl Pool {
         let Some(lane) = &mut self.lanes[side] else {
             return;
         };
+        lane.has_opened = true;
         let place = (&self.registry, Token(FIRST_TOKEN + key));
         match Connection::open(&lane.route, place, self.serial, exchange, &self.cx) {
             Ok(connection) => {
@@ -248,6 +259,28 @@ impl Pool {
         }
     }
 
+    /// Begins a turn: who waits longest gets a connection opened, one on each side. What is due and
+    /// what was answered meanwhile has its own turn in between.
+    pub(super) fn turn(&mut self) {
+        for side in 0..self.lanes.len() {
+            let Some(lane) = &mut self.lanes[side] else {
+                continue;
+            };
+            lane.has_opened = false;
+            if lane.opens()
+                && let Some(exchange) = self.next_waiting(side)
+            {
+                self.open(exchange);
+            }
+        }
+    }
+
+    /// Whether there is something to be done in the next turn.
+    pub(super) fn wants_turn(&self) -> bool {
+        let waits = |lane: &Lane| !lane.waiting.is_empty() && lane.opening < OPENING_MAX;
+        !self.unread.is_empty() || self.lanes.iter().flatten().any(waits)
+    }
+
     /// A socket can do something.
     pub(super) fn ready(&mut self, event: &Event) {
         let key = event.token().0 - FIRST_TOKEN;
@@ -259,12 +292,7 @@ impl Pool {
         }
     }
 
-    /// Whether somebody has more to read than fitted into a turn.
-    pub(super) fn has_unread(&self) -> bool {
-        !self.unread.is_empty()
-    }
-
-    /// Those, for their next turn.
+    /// Those with more to read than fitted into a turn, for their next one.
     pub(super) fn take_unread(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.unread)
     }
@@ -291,8 +319,7 @@ impl Pool {
             self.lane(side).connections -= 1;
         }
         let connection = &mut self.connections[key];
-        let has_opened = connection.counts_as_opening && !connection.is_opening();
-        if has_opened {
+        if connection.counts_as_opening && !connection.is_opening() {
             connection.counts_as_opening = false;
             self.lane(side).opening -= 1;
         }
@@ -300,7 +327,6 @@ impl Pool {
         if connection.is_closed() {
             self.forgotten += usize::from(connection.is_listed);
             self.connections.remove(key);
-            self.open_for_waiting(side);
             return;
         }
         // One on the list is taken from there, after a look at it.
@@ -310,23 +336,11 @@ impl Pool {
         {
             self.put(Place::On(key), exchange);
         }
-        if has_opened {
-            self.open_for_waiting(side);
-        }
         let connection = &self.connections[key];
         if connection.is_unread() && !self.unread.contains(&key) {
             self.unread.push(key);
         }
         self.list(key);
-    }
-
-    /// Opens connections for those who wait longest, now that fewer are being opened.
-    fn open_for_waiting(&mut self, side: usize) {
-        while self.lane(side).opening < OPENING_MAX
-            && let Some(exchange) = self.next_waiting(side)
-        {
-            self.open(exchange);
-        }
     }
 
     /// Who waits longest is sent now: that it waited is our doing, and its send lag.
@@ -411,5 +425,50 @@ impl Pool {
                 self.settle(key);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use mio::Poll;
+
+    use super::*;
+    use crate::{
+        replay::fuzzing,
+        workload::{Address, Target},
+    };
+
+    #[test]
+    fn each_turn_opens_one_connection_at_most() {
+        // Nobody accepts, so that each request needs one of its own.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut target = Target::parse("http://127.0.0.1").unwrap();
+        target.address = Some(Address::Tcp(listener.local_addr().unwrap()));
+        let route = Route::new(&target, &crate::tls::Trust::default()).unwrap();
+        let poll = Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let limits = Limits::OF_TESTS;
+        let routes = [Some(route), None];
+        let mut pool = Pool::new(registry, routes, Clock::start(), limits);
+        let stands = |pool: &Pool| {
+            let lane = pool.lanes[0].as_ref().unwrap();
+            (lane.connections, lane.waiting.len())
+        };
+        for slot in 0..100 {
+            assert!(pool.send(fuzzing::exchange(slot)).is_ok());
+        }
+        assert!(pool.send(fuzzing::exchange(0)).is_err(), "the cap holds");
+        assert_eq!(stands(&pool), (1, 99));
+        for turn in 1..OPENING_MAX {
+            assert!(pool.wants_turn());
+            pool.turn();
+            assert_eq!(stands(&pool), (1 + turn, 99 - turn));
+        }
+        // No more at once: those that are left take whichever is free first.
+        assert!(!pool.wants_turn());
+        pool.turn();
+        assert_eq!(stands(&pool), (OPENING_MAX, 100 - OPENING_MAX));
     }
 }

@@ -42,6 +42,9 @@ const SWEEP_NS: u64 = 20_000_000;
 const SWITCH_WAIT_NS: u64 = SECOND_NS;
 /// How often a thread that waits for others looks again.
 const GLANCE_NS: u64 = 500_000;
+/// The longest wait that is not slept through: setting the alarm, going to sleep and being woken
+/// take a virtual machine as long, so that sleeping would save nothing and only make sends late.
+const NAP_MIN_NS: u64 = 15_000;
 /// Sends in a row, when behind the schedule, before answers get a turn.
 const BURST_MAX: usize = 16;
 /// How long the clients of a closed loop pause when so many requests in a row got no answer: a
@@ -108,6 +111,8 @@ struct Worker {
     over: Vec<(Window, bool)>,
     vitals: Vitals,
     stall_ns: u64,
+    /// Time in which it only waited, awake.
+    spun_ns: u64,
     sweep_ns: u64,
     paused_until_ns: u64,
     /// Requests of a closed loop in a row without an answer.
@@ -141,8 +146,9 @@ pub(super) fn run(task: Task) -> io::Result<()> {
         shots: Vec::new().into_iter(),
         next_ns: 0,
         over: Vec::new(),
-        vitals: Vitals::now(clock),
+        vitals: Vitals::now(clock, 0),
         stall_ns: 0,
+        spun_ns: 0,
         sweep_ns: 0,
         paused_until_ns: 0,
         in_vain: 0,
@@ -157,6 +163,7 @@ impl Worker {
     fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
+            self.pool.turn();
             let is_behind = self.advance();
             let now_ns = self.pool.cx.now_ns;
             if now_ns >= self.sweep_ns {
@@ -190,8 +197,9 @@ impl Worker {
 
     /// Waits for the next instant or for a socket, whichever comes first.
     fn wait(&mut self, events: &mut Events, is_behind: bool) -> io::Result<()> {
-        let wake_ns = self.next_ns.min(self.sweep_ns);
-        let sleeps = !is_behind && !self.pool.has_unread();
+        let (asked_ns, wake_ns) = (self.pool.cx.now_ns, self.next_ns.min(self.sweep_ns));
+        let has_time = !is_behind && !self.pool.wants_turn();
+        let sleeps = has_time && wake_ns > asked_ns + NAP_MIN_NS;
         if sleeps {
             self.alarm.set(wake_ns)?;
         }
@@ -204,9 +212,12 @@ impl Worker {
             timeout = Some(Duration::ZERO);
         }
         let now_ns = self.pool.cx.tick();
-        if sleeps {
+        if has_time {
             let late_ns = now_ns.saturating_sub(wake_ns);
             self.stall_ns = self.stall_ns.max(late_ns);
+            if !sleeps && events.is_empty() {
+                self.spun_ns += now_ns - asked_ns;
+            }
         }
         Ok(())
     }

@@ -192,6 +192,9 @@ fn movement(change: &Change) -> String {
         (-interval.upper, -interval.lower, better)
     } else {
         let [from, to] = natural(change, interval.lower, interval.upper);
+        if (from, to) == (0.0, 0.0) {
+            return "did not change".to_owned();
+        }
         let [from, to] = [from, to].map(|value| signed(change, value));
         return format!("changed by {from} to {to}");
     };
@@ -250,6 +253,10 @@ mod tests {
             (
                 time(R::Ok, -0.02, 0.03),
                 "p99 of X changed by −2.0 % to +3.0 %; that is within the 10 % you tolerate.",
+            ),
+            (
+                time(R::Ok, 0.0, 0.0),
+                "p99 of X did not change; that is within the 10 % you tolerate.",
             ),
             (
                 time(R::Improved, -0.11, -0.04),

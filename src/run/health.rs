@@ -15,8 +15,9 @@ use crate::{histogram::Histogram, units::count};
 pub struct Health {
     /// Send lags: sent − intended, of every request that was sent.
     pub lag: Histogram,
-    /// CPU time of the busiest sending thread as a share of its core, or of all threads as a share
-    /// of the CPU quota where that is more; 0 to 1, above 1 when a quota allows bursts.
+    /// CPU time of the busiest sending thread as a share of its core, without that in which it only
+    /// waited, or of all threads as a share of the CPU quota where that is more; 0 to 1, above 1
+    /// when a quota allows bursts.
     #[serde(rename = "cpu_share_ppm", with = "ppm")]
     pub cpu_share: f64,
     /// Time in which a CPU quota kept the process from running, as a share of the slot, 0 to 1.

@@ -34,7 +34,7 @@ fn a_pinned_host_is_loaded_without_a_name_service() {
     let server = Faultd::always(Fault::Status(200));
     let done = named(&server, "shop.invalid:{port}:127.0.0.1")
         .run()
-        .expect(0);
+        .measured();
     assert!(!done.stderr.contains("addresses"), "{}", done.stderr);
     let host = format!("host: shop.invalid:{}", server.address.port());
     assert!(
@@ -48,7 +48,7 @@ fn a_pinned_host_is_loaded_without_a_name_service() {
 
     let two = named(&server, "shop.invalid:{port}:127.0.0.1,127.0.0.2")
         .run()
-        .expect(0);
+        .measured();
     let port = server.address.port();
     let said = format!("2 addresses (127.0.0.1:{port}, 127.0.0.2:{port}); all");
     assert!(two.stderr.contains(&said), "{}", two.stderr);
@@ -104,10 +104,10 @@ fn proxies_of_the_environment_are_not_used_and_that_is_said() {
         .env("HTTP_PROXY", "http://127.0.0.1:1")
         .env("all_proxy", "x")
         .run();
-    let done = done.expect(0);
+    let done = done.measured();
     let said = "note: HTTP_PROXY, all_proxy set in the environment is ignored";
     assert!(done.stderr.contains(said), "{}", done.stderr);
-    assert!(!call().run().expect(0).stderr.contains("ignored"));
+    assert!(!call().run().measured().stderr.contains("ignored"));
 }
 
 fn ask(target: &Target) -> Preflight {

@@ -30,7 +30,7 @@ pub(crate) enum Fault {
     Once,
     /// The status that the path begins with, such as `/404`.
     Echo,
-    /// The same, and after so many nanoseconds bytes that nobody asked for.
+    /// The same after so many nanoseconds, and after as many again bytes that nobody asked for.
     EchoThen(u64, Vec<u8>),
     /// So many answers at once and so many in a second, and 429 for the rest.
     Bucket(u32, u32),
@@ -90,6 +90,7 @@ pub(super) async fn answer(
             } else {
                 plain(200).len()
             };
+            wait_until(shared.clock, shared.clock.now_ns() + ns).await?;
             stream.write_all(&bytes[..answer]).await?;
             wait_until(shared.clock, shared.clock.now_ns() + ns).await?;
             stream.write_all(&bytes[answer..]).await?;

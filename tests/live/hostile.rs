@@ -120,8 +120,9 @@ fn ten_thousand_double_answers_never_answer_another_request() {
 #[test]
 fn stray_bytes_on_an_idle_connection_end_it_before_it_is_used_again() {
     let _quiet = quiet();
-    let server = Faultd::always(Fault::EchoThen(5 * MS, plain(299)));
-    let bursts = bursts("GET /210", (25, 80), 60 * MS, 0);
+    // Each of a burst has its own connection: it is opened long before one is free again.
+    let server = Faultd::always(Fault::EchoThen(20 * MS, plain(299)));
+    let bursts = bursts("GET /210", (25, 40), 100 * MS, 0);
     let trial = run(&recorded(&server, bursts));
     let total = trial.side(Side::Candidate);
     let wrong = total.statuses.get(&299).copied().unwrap_or(0);
@@ -137,7 +138,7 @@ fn stray_bytes_on_an_idle_connection_end_it_before_it_is_used_again() {
 /// Bursts with stray bytes behind each answer, and stops in which both the bytes and the next
 /// burst become due; how many requests went out over a connection that had such bytes.
 fn crossed_in_stops() -> u64 {
-    let server = Faultd::always(Fault::EchoThen(50 * MS, plain(299)));
+    let server = Faultd::always(Fault::EchoThen(30 * MS, plain(299)));
     let line = |request: u64| {
         let offset_ns = request / 10 * 200 * MS;
         format!("{{\"offset_ns\":{offset_ns},\"method\":\"GET\",\"path\":\"/210\"}}\n")
@@ -151,7 +152,8 @@ fn crossed_in_stops() -> u64 {
     for burst in [2, 4, 6] {
         let enough = burst * 10;
         started.wait_until("a burst has arrived", |_| server.requests() > enough);
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        // It is answered after 30 ms, and the stray bytes follow after 60.
+        std::thread::sleep(std::time::Duration::from_millis(45));
         started.signal("STOP");
         // The pause is the fault that is planted.
         std::thread::sleep(std::time::Duration::from_millis(260));

@@ -133,7 +133,7 @@ const RUN: &str = "run --request /x --rate 50/s -o run.jsonl --format json";
 #[test]
 fn a_target_is_started_answers_and_is_ended() {
     let call = Marked::new(&format!("{RUN} -d 400ms"), &[("--target-cmd", &server())]);
-    let done = call.run().expect(0);
+    let done = call.run().measured();
     let sums: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(
         (sums["ok"].as_u64(), sums["sent"].as_u64()),
@@ -197,7 +197,7 @@ fn what_ignores_the_signal_or_has_left_its_group_is_ended_too() {
     let daemon = format!("(setsid {server} &); exec sleep 1000");
     for command in [deaf, daemon] {
         let call = Marked::new(&format!("{RUN} -d 400ms"), &[("--target-cmd", &command)]);
-        call.run().expect(0);
+        call.run().measured();
     }
 }
 
@@ -266,7 +266,7 @@ fn a_failed_start_can_be_tried_again_in_the_same_directory() {
 fn a_command_that_dies_under_load_is_named_with_its_status() {
     let command = format!("env {ANSWERS_MAX}=8 {}", server());
     let call = Marked::new(&format!("{RUN} -d 600ms"), &[("--target-cmd", &command)]);
-    let done = call.run().expect(0);
+    let done = call.run().measured();
     let said = "target: the command ended by itself, with exit status 0";
     assert!(done.stderr.contains(said), "{}", done.stderr);
     let sums: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();

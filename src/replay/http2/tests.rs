@@ -14,18 +14,6 @@ use crate::{
     units::SECOND_NS,
 };
 
-const LIMITS: Limits = Limits {
-    in_flight_max: 100,
-    connections_max: 100,
-    http2_connections_max: 1,
-    streams_max: 100,
-    connect_ns: SECOND_NS,
-    header_ns: SECOND_NS,
-    idle_ns: SECOND_NS,
-    total_ns: 3 * SECOND_NS,
-    drain_ns: SECOND_NS,
-};
-
 /// A request with so many bytes of body; its slot tells it apart.
 fn exchange(slot: u32, body: usize) -> Exchange {
     let bytes = [vec![0x82], vec![b'x'; body]].concat();
@@ -406,16 +394,16 @@ fn time_outs_end_a_stream_and_tell_the_peer() {
     let bytes = [settings(&[]), headers(1, 0, &[0x88])].concat();
     http2.feed(&bytes, SECOND_NS / 2, &mut endings).unwrap();
     sent(&mut http2);
-    http2.sweep(SECOND_NS + 1, &LIMITS, &mut endings);
+    http2.sweep(SECOND_NS + 1, &Limits::OF_TESTS, &mut endings);
     assert!(endings.iter().all(|it| it.class == Class::HeaderTimeout) && endings.len() == 2);
     endings.clear();
-    http2.sweep(SECOND_NS * 3 / 2, &LIMITS, &mut endings);
+    http2.sweep(SECOND_NS * 3 / 2, &Limits::OF_TESTS, &mut endings);
     assert_eq!(endings[0].class, Class::BodyIdleTimeout);
     let resets = sent(&mut http2);
     assert!(resets.len() == 3 && resets.iter().all(|it| it.0 == 3 && it.3 == [0, 0, 0, 8]));
     let mut slow = connection(1);
     endings.clear();
-    slow.sweep(3 * SECOND_NS + 1, &LIMITS, &mut endings);
+    slow.sweep(3 * SECOND_NS + 1, &Limits::OF_TESTS, &mut endings);
     assert_eq!(endings[0].class, Class::TotalTimeout);
 }
 

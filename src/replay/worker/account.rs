@@ -96,7 +96,7 @@ impl Worker {
         self.count();
         self.flush();
         if !self.over.is_empty() {
-            let vitals = Vitals::now(self.task.clock);
+            let vitals = Vitals::now(self.task.clock, self.spun_ns);
             let stall_ns = std::mem::take(&mut self.stall_ns);
             let health = vitals.since(&self.vitals, stall_ns);
             self.vitals = vitals;
