@@ -40,10 +40,10 @@ pub(super) fn workload_record(workload: &Workload) -> WorkloadRecord {
     }
 }
 
-/// The same with what the recording saw of each endpoint, for which all of it is read.
+/// The same with what the recording saw of each endpoint, of a long one in its beginning.
 ///
 /// # Errors
-/// When the workload cannot be read to its end.
+/// When the workload cannot be read.
 pub(super) fn workload_recorded(workload: &Workload) -> Result<WorkloadRecord, WorkloadError> {
     let recorded = recording(workload)?.into_iter();
     Ok(WorkloadRecord {

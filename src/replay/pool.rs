@@ -447,8 +447,7 @@ mod tests {
         let mut target = Target::parse("http://127.0.0.1").unwrap();
         target.address = Some(Address::Tcp(listener.local_addr().unwrap()));
         let route = Route::new(&target, &crate::tls::Trust::default()).unwrap();
-        let poll = Poll::new().unwrap();
-        let registry = poll.registry().try_clone().unwrap();
+        let registry = Poll::new().unwrap().registry().try_clone().unwrap();
         let limits = Limits::OF_TESTS;
         let routes = [Some(route), None];
         let mut pool = Pool::new(registry, routes, Clock::start(), limits);

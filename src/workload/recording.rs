@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 use super::{Request, Workload, WorkloadError};
 use crate::{histogram::Histogram, units::count};
 
+/// So many requests of a workload are looked at: of ten million, all would take ten seconds.
+const DESCRIBED_MAX: usize = 200_000;
+
 /// What a workload knows of one endpoint.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointFacts {
@@ -55,13 +58,14 @@ pub(super) fn note(endpoints: &mut BTreeMap<String, EndpointFacts>, request: &Re
     }
 }
 
-/// Reads a workload to its end and tells what it knows of each endpoint.
+/// Tells what a workload knows of each endpoint; of a long one, what its first 200,000 requests
+/// know.
 ///
 /// # Errors
-/// When it cannot be read to its end.
+/// When it cannot be read.
 pub fn recording(workload: &Workload) -> Result<BTreeMap<String, EndpointFacts>, WorkloadError> {
     let mut endpoints = BTreeMap::new();
-    for request in workload.requests()? {
+    for request in workload.requests()?.take(DESCRIBED_MAX) {
         note(&mut endpoints, &request?);
     }
     Ok(endpoints)
@@ -96,5 +100,13 @@ mod tests {
         assert_eq!(facts.latency.count(), 2);
         assert_eq!(facts.mean_bytes(), Some(200.0));
         assert_eq!(EndpointFacts::default().mean_bytes(), None);
+    }
+
+    #[test]
+    fn of_a_long_workload_the_beginning_is_described() {
+        let one = crate::workload::parse_request("GET /a").unwrap();
+        let many = std::iter::repeat_n(one, DESCRIBED_MAX + 1).collect();
+        let found = recording(&Workload::from_requests(many, "many").unwrap()).unwrap();
+        assert_eq!(found["GET /a"].requests, DESCRIBED_MAX as u64);
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Recording {
     hidden: usize,
     has_times: bool,
     has_sizes: bool,
+    /// How many requests it tells of, where those are not all.
+    first: Option<[String; 2]>,
 }
 
 /// One endpoint: the recording, the baseline, the candidate.
@@ -49,11 +51,14 @@ pub(super) fn section(report: &Report) -> Option<Recording> {
     let mut rows: Vec<Row> = rows.collect();
     let hidden = rows.len().saturating_sub(LISTED);
     rows.truncate(LISTED);
+    let described = recorded.values().map(|it| it.requests).sum();
+    let all = report.subject.workload.requests;
     Some(Recording {
         rows,
         hidden,
         has_times: recorded.values().any(|it| it.latency_p50_ns.is_some()),
         has_sizes: recorded.values().any(|it| it.mean_bytes.is_some()),
+        first: (described < all).then(|| [described, all].map(whole_number)),
     })
 }
 

@@ -75,6 +75,10 @@ fn what_is_not_known_has_no_section() {
     ] {
         assert!(has(&report, id), "{id}");
     }
+    let first = "It is told of the first 12,345 of 12,346 recorded requests.";
+    assert!(!render(&report).contains(first));
+    report.subject.workload.requests += 1;
+    assert!(render(&report).contains(first));
     report.picture = crate::compare::Picture::default();
     report.totals = super::super::Figures::default();
     report.subject.workload.recorded.clear();
