@@ -40,6 +40,9 @@ const WAIT_NS: u64 = 2 * SECOND_NS;
 const MOST_WAITING: usize = 32 << 20;
 /// How often the thread looks for lines that have waited long enough.
 const TICK: Duration = Duration::from_millis(100);
+/// How long the thread lets exchanges gather when there is none. Woken by each of them, it would
+/// want a core just when the service has the next request.
+const GATHER: Duration = Duration::from_millis(10);
 /// Exchanges that have ended and wait to be redacted.
 const MOST_FINISHED: usize = 4096;
 /// Lines are written in pieces of about this size, in bytes.
@@ -230,7 +233,11 @@ impl Writer {
 
     fn run(mut self, finished: &Receiver<Option<Finished>>) -> Self {
         loop {
-            match finished.recv_timeout(TICK) {
+            let next = finished.try_recv().or_else(|_| {
+                thread::sleep(GATHER);
+                finished.recv_timeout(TICK)
+            });
+            match next {
                 Ok(Some(finished)) => self.take(finished),
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(None) | Err(RecvTimeoutError::Disconnected) => break,
