@@ -161,6 +161,12 @@ impl Source {
         let keeps_cookies = load.cookies != Some(Cookies::Drop);
         let workload = self.read()?.under(&file.replay, keeps_cookies);
         let workload = workload.map_err(Failure::usage)?;
+        for word in workload.rules().unknown() {
+            say(&format!(
+                "note: {{{{{word}}}}} is no placeholder and is sent as it stands; there are uuid, \
+                 seq, now, now:s, now:ms and pick:FILE"
+            ));
+        }
         let workload = workload
             .select(self.filter.filter())
             .map_err(Failure::usage)?;

@@ -144,7 +144,7 @@ impl Workload {
             let mut limiter = Limiter::default();
             for request in self.requests()? {
                 let request = request?;
-                rules.read_picks(&request, root)?;
+                rules.look_at(&request, root)?;
                 let label = rules.label(&request).unwrap_or(request.endpoint);
                 *summary.endpoints.entry(limiter.admit(label)).or_default() += 1;
             }

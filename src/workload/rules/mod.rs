@@ -18,7 +18,11 @@ mod suggest;
 mod take;
 mod template;
 
-use std::{borrow::Cow, collections::BTreeMap, path::Path};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use super::{Request, redact};
 use crate::text::printable_cut;
@@ -65,6 +69,9 @@ pub enum RuleError {
     Pick(String, String),
 }
 
+/// So many words that may have been meant to be placeholders are named.
+const UNKNOWN_MAX: usize = 10;
+
 /// Rules, ready for use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
@@ -73,6 +80,7 @@ pub struct Rules {
     labels: Labels,
     list: Vec<Rule>,
     picks: Picks,
+    unknown: BTreeSet<String>,
     settings: ReplaySettings,
 }
 
@@ -102,6 +110,7 @@ impl Default for Rules {
             labels: Labels::default(),
             list: Vec::new(),
             picks: Picks::default(),
+            unknown: BTreeSet::new(),
             settings: ReplaySettings::default(),
         }
     }
@@ -130,6 +139,7 @@ impl Rules {
             labels: Labels::parse(&settings.endpoints)?,
             list: rules,
             picks: Picks::default(),
+            unknown: BTreeSet::new(),
             settings: settings.clone(),
         })
     }
@@ -144,11 +154,12 @@ impl Rules {
         self.labels.of(request)
     }
 
-    /// Reads the files that a request picks values from, beside the workload in `root`.
+    /// Reads the files that a request picks values from, beside the workload in `root`, and notes
+    /// what it may have meant to be a placeholder.
     ///
     /// # Errors
     /// When one cannot be used.
-    pub(super) fn read_picks(&mut self, request: &Request, root: &Path) -> Result<(), RuleError> {
+    pub(super) fn look_at(&mut self, request: &Request, root: &Path) -> Result<(), RuleError> {
         if !self.has_placeholders {
             return Ok(());
         }
@@ -156,8 +167,18 @@ impl Rules {
             for file in placeholder::files(&text) {
                 self.picks.read(file, root)?;
             }
+            for word in placeholder::unknown(&text) {
+                if self.unknown.len() < UNKNOWN_MAX {
+                    self.unknown.insert(word.to_owned());
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Words in double braces, of a workload where placeholders count, that are none; at most ten.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.unknown.iter().map(String::as_str)
     }
 
     /// Reads the files of the rules, and checks that the workload has their endpoints.

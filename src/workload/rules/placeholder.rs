@@ -65,6 +65,9 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     digits.concat()
 }
 
+/// What is longer than this is nobody's idea of a placeholder.
+const NAME_MAX: usize = 40;
+
 /// One placeholder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Word<'a> {
@@ -131,6 +134,17 @@ pub(super) fn files(text: &str) -> Vec<&str> {
     files
 }
 
+/// Words in double braces that are no placeholders and may have been meant to be: they stay.
+pub(super) fn unknown(text: &str) -> impl Iterator<Item = &str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || " _:.-".contains(c);
+    let words = text.split("{{").skip(1);
+    let words = words.filter_map(|rest| rest.split_once("}}").map(|(word, _)| word));
+    words.filter(move |word| {
+        let is_word = (1..=NAME_MAX).contains(&word.trim().len()) && word.chars().all(is_plain);
+        is_word && Word::parse(word).is_none()
+    })
+}
+
 /// The text with all placeholders filled in; each value passes `quote`. `nth` counts the values
 /// of one request, so that no two are alike.
 pub(super) fn filled(
@@ -184,6 +198,13 @@ mod tests {
         };
         let quote = |value: &str| value.to_owned();
         filled(text, (&mut lot, &mut 0), &Picks::default(), &quote)
+    }
+
+    #[test]
+    fn words_that_may_have_been_meant_are_known() {
+        let text =
+            "{{uuid}} {{uid}} {{ seq }} {{pick:a.txt}} {{{}}} {{x{{y:1}} {{\"a\":{}}} {{}} {{";
+        assert_eq!(unknown(text).collect::<Vec<_>>(), ["uid", " seq ", "y:1"]);
     }
 
     #[test]

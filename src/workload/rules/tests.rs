@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::workload::{endpoint::is_uuid, parse_request};
+use crate::workload::{Workload, endpoint::is_uuid, parse_request};
 
 fn settings(text: &str) -> ReplaySettings {
     toml::from_str(text).unwrap()
@@ -254,4 +254,12 @@ fn a_rule_holds_no_secret() {
     ] {
         assert!(rule(value, at).is_ok(), "{value} {at}");
     }
+}
+
+#[test]
+fn a_word_that_may_have_been_meant_to_be_a_placeholder_is_named() {
+    let request = parse_request("GET /a?u={{uid}}&s={{seq}}").unwrap();
+    let workload = Workload::from_requests(vec![request], "test").unwrap();
+    let workload = workload.under(&ReplaySettings::default(), true).unwrap();
+    assert_eq!(workload.rules().unknown().collect::<Vec<_>>(), ["uid"]);
 }
