@@ -40,9 +40,10 @@ struct Lane {
 }
 
 impl Lane {
-    /// Whether another connection may be opened in this turn.
-    fn opens(&self) -> bool {
-        !self.has_opened && self.opening < OPENING_MAX
+    /// Whether another connection may be opened now. What is sent again must not wait for the next
+    /// turn: it could be put on a connection that is just being closed as well.
+    fn opens(&self, is_retry: bool) -> bool {
+        (is_retry || !self.has_opened) && self.opening < OPENING_MAX
     }
 }
 
@@ -205,7 +206,7 @@ impl Pool {
         };
         match listed {
             Some(key) => Some(Place::On(key)),
-            None if may_open && !self.lane(side).opens() => Some(Place::Any),
+            None if may_open && !self.lane(side).opens(is_retry) => Some(Place::Any),
             None if may_open || must_open => Some(Place::New),
             None => None,
         }
@@ -267,7 +268,7 @@ impl Pool {
                 continue;
             };
             lane.has_opened = false;
-            if lane.opens()
+            if lane.opens(false)
                 && let Some(exchange) = self.next_waiting(side)
             {
                 self.open(exchange);
@@ -455,8 +456,13 @@ mod tests {
             let lane = pool.lanes[0].as_ref().unwrap();
             (lane.connections, lane.waiting.len())
         };
+        assert!(matches!(pool.place(0, false), Some(Place::New)));
         for slot in 0..100 {
             assert!(pool.send(fuzzing::exchange(slot)).is_ok());
+            if slot == 0 {
+                assert!(matches!(pool.place(0, false), Some(Place::Any)));
+                assert!(matches!(pool.place(0, true), Some(Place::New)));
+            }
         }
         assert!(pool.send(fuzzing::exchange(0)).is_err(), "the cap holds");
         assert_eq!(stands(&pool), (1, 99));
