@@ -187,6 +187,9 @@ mod tests {
         }
         let health = Vitals::now(clock, 0).since(&before, 7);
         assert!(health.cpu_share > 0.0 && health.stall_ns == 7);
+        // What was only waited for, awake, is no work.
+        let waited = Vitals::now(clock, 4_000_000);
+        assert!(waited.thread_cpu_ns + 4_000_000 <= thread_cpu_ns());
     }
 
     #[test]

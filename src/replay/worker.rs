@@ -216,7 +216,8 @@ impl Worker {
             let late_ns = now_ns.saturating_sub(wake_ns);
             self.stall_ns = self.stall_ns.max(late_ns);
             if !sleeps && events.is_empty() {
-                self.spun_ns += now_ns - asked_ns;
+                // What is longer was taken away, and is no CPU time that could be left out.
+                self.spun_ns += (now_ns - asked_ns).min(NAP_MIN_NS);
             }
         }
         Ok(())
